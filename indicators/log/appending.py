@@ -38,7 +38,10 @@ _FEW = 8
 
 
 class NewChange(msgspec.Struct, frozen=True):
-    """A change before it has its place in the log: told to an audience, but for those whom another reaches as well."""
+    """A change before it has its place in the log: told to an audience, but for those whom another reaches as well.
+
+    A remove is told to its publisher all the same.
+    """
 
     holding_id: int
     version_id: int
@@ -178,12 +181,15 @@ WITH found AS MATERIALIZED ({new}), shared AS MATERIALIZED (
 SELECT count(*), CASE WHEN count(*) > 0 THEN pg_notify('exchange_changes', '')::text END FROM new
 """
 
-# Each audience is found by its key: another plan would read all that there are, under the lock.
+# Each audience is found by its key: another plan would read all that there are, under the lock. A remove `but` for an
+# audience is told to its publisher all the same, who sees the holding before and after (`changes.since`).
 _TOLD_TO = """
 CROSS JOIN LATERAL (
     SELECT a.tlp, CASE WHEN given.but = 0 THEN a.channels
                        ELSE ARRAY(SELECT unnest(a.channels)
-                                  EXCEPT SELECT unnest(b.channels) FROM partners_audience b WHERE b.id = given.but)
+                                  EXCEPT SELECT unnest(b.channels) FROM partners_audience b WHERE b.id = given.but
+                                  UNION SELECT w.id FROM partners_channel w
+                                  WHERE given.op = 'remove' AND w.id = ANY(a.channels) AND w.reach = 'own')
                   END AS channels
     FROM partners_audience a WHERE a.id = given.audience LIMIT 1) a
 """

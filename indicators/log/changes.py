@@ -116,12 +116,13 @@ def since(
     """The changes that `viewer` should apply, in order, at most `limit`, after place `after`.
 
     An upsert is told if it is what the holding says now: its newest version, living, and visible. A remove is told if
-    the viewer does not see the holding live now; but for those up to `fresh_until`, the end of its log when a reader
-    that holds nothing began: what they remove was never told to it. `max_bytes` bounds the sum of the bodies: the
-    span ends with the object that reaches it. What may have been told before and no longer fits, or is disarmed for the
-    viewer, is told as a remove; with `all_disarmed` whatever is disarmed is, also up to `fresh_until`: for who asks
-    what it is by another filter. One query, and more where a filter leaves out many; up to four more for the matches
-    of the upserts (`matched`), whose objects bound the span, too.
+    the viewer does not see the holding live now, and as an upsert (`granted`) if they do, and see it otherwise than
+    before; but for those up to `fresh_until`, the end of its log when a reader that holds nothing began: what they
+    remove was never told to it. `max_bytes` bounds the sum of the bodies: the span ends with the object that reaches
+    it. What may have been told before and no longer fits, or is disarmed for the viewer, is told as a remove; with
+    `all_disarmed` whatever is disarmed is, also up to `fresh_until`: for who asks what it is by another filter. One
+    query, and more where a filter leaves out many; up to four more for the matches of the upserts (`matched`), whose
+    objects bound the span, too.
 
     `reached` is a place of the viewer's own, whatever others publish: where there was nothing, it is `after`. Raises
     Gone (`start-over`) where the log ends before `after`, or a remove that was to be told was pruned, Refused where the
@@ -225,17 +226,27 @@ EXISTS (SELECT FROM (SELECT e.channel, e.seq FROM indicators_stixobject v
                      WHERE v.holding_id = c.holding_id OFFSET 0) e
         JOIN mine ON mine.channel = e.channel AND e.seq > mine.since AND (mine.until IS NULL OR e.seq <= mine.until))
 """
+# Whether the change `c` is a remove of what its reader still sees, but otherwise than before: one of the groups where
+# they see it is gone, or it is their own and goes to others. What only others lost is not told. By its key, in each
+# of the reader's channels.
+_KEEPS = """
+CASE WHEN c.op = 'remove' AND c.reason = 'narrowed' AND h.seen
+     THEN h.publisher_id = %(viewer)s
+          OR EXISTS (SELECT FROM mine JOIN indicators_change r ON r.channel = mine.channel AND r.seq = c.seq
+                     WHERE mine.group_id IS NOT NULL)
+     ELSE FALSE END
+"""
 # A row for each change of the stretch that is told, as `Told` has it. Both holding and version are found by their keys.
 # What was told before and does not fit any more is removed: what was told may have fitted.
 # `judged.disarmed` is false of removes.
 _TOLD = f"""
-SELECT c.seq, c.date_added, CASE WHEN o.fits THEN c.op ELSE 'remove' END,
-       CASE WHEN o.fits THEN c.reason WHEN o.disarmed THEN 'disputed' ELSE 'filtered' END,
+SELECT c.seq, c.date_added, CASE WHEN o.fits THEN told.op ELSE 'remove' END,
+       CASE WHEN o.fits THEN told.reason WHEN o.disarmed THEN 'disputed' ELSE 'filtered' END,
        h.stix_id, h.stix_type, o.kind, h.publisher_id, p.name,
-       CASE WHEN c.op = 'upsert' THEN h.tlp ELSE c.tlp END, o.confidence, o.valid_from, o.valid_until,
+       CASE WHEN told.op = 'upsert' THEN h.tlp ELSE c.tlp END, o.confidence, o.valid_from, o.valid_until,
        coalesce(h.groups[1], c.via, {_GROUP_ONCE}), h.attribution, c.version_id, c.linked,
-       CASE WHEN c.op = 'upsert' AND o.fits THEN o.entries ELSE '[]' END AS entries,
-       CASE WHEN c.op = 'upsert' AND o.fits THEN o.body END AS body
+       CASE WHEN told.op = 'upsert' AND o.fits THEN o.entries ELSE '[]' END AS entries,
+       CASE WHEN told.op = 'upsert' AND o.fits THEN o.body END AS body
 FROM raw c
 CROSS JOIN LATERAL (
     SELECT h.*, a.tlp, a.groups, a.attribution,
@@ -244,19 +255,25 @@ CROSS JOIN LATERAL (
     WHERE h.id = c.holding_id LIMIT 1
 ) h
 CROSS JOIN LATERAL (
+    SELECT CASE WHEN k.keeps THEN 'upsert' ELSE c.op END AS op,
+           CASE WHEN k.keeps THEN 'granted' ELSE c.reason END AS reason
+    FROM (SELECT {_KEEPS} AS keeps OFFSET 0) k
+) told
+CROSS JOIN LATERAL (
     SELECT o.kind, o.confidence, o.valid_from, o.valid_until, o.body, judged.disarmed,
            filtered.fits AND NOT judged.disarmed AS fits,
            coalesce(CASE WHEN {carrying.LISTS_ALL} THEN o.listed END,
                     {carrying.LISTED.format(kind="coalesce(o.kind, h.stix_type)", holding="c.holding_id")}) AS entries
     FROM indicators_stixobject o
     CROSS JOIN LATERAL (SELECT TRUE {{conditions}} AS fits OFFSET 0) filtered
-    CROSS JOIN LATERAL (SELECT c.op = 'upsert' AND {{disarmed}} AS disarmed OFFSET 0) judged
+    CROSS JOIN LATERAL (SELECT told.op = 'upsert' AND {{disarmed}} AS disarmed OFFSET 0) judged
     WHERE o.id = c.version_id
-      AND CASE WHEN c.op = 'upsert' THEN h.seen AND h.newest_id = o.id AND {walking.LAST}
-               ELSE c.seq > %(fresh)s AND NOT h.seen END
+      AND CASE WHEN told.op = 'upsert' THEN h.seen AND h.newest_id = o.id AND {walking.LAST}
+               ELSE NOT h.seen END
+      AND (c.op = 'upsert' OR c.seq > %(fresh)s)
       AND (filtered.fits AND NOT judged.disarmed
            OR judged.disarmed AND %(all_disarmed)s
-           OR c.op = 'upsert' AND c.seq > %(fresh)s AND (c.reason IN ('revised', 'judged') OR {_TOLD_BEFORE}))
+           OR told.op = 'upsert' AND c.seq > %(fresh)s AND (c.reason IN ('revised', 'judged') OR {_TOLD_BEFORE}))
     LIMIT 1
 ) o
 JOIN partners_partner p ON p.id = h.publisher_id

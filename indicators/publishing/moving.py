@@ -1,7 +1,8 @@
-"""Holdings that go to another audience without new bytes: who loses sight is told, who gains it, and nobody else.
+"""Holdings that go to another audience without new bytes: who loses sight is told, who gains it, and their publisher.
 
-A remove is told in the channels that are lost, and `changes.since` leaves it out for those who see the object all the
-same; an upsert in those that are gained.
+A remove is told in the channels that are lost and to the publisher, an upsert in the channels that are gained. To who
+sees the object all the same, a remove says that it is there as it is now, if they see it otherwise than before
+(`changes.since`): in fewer of their groups, or as its publisher.
 """
 
 from __future__ import annotations

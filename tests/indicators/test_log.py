@@ -445,7 +445,7 @@ def test_a_change_that_nobody_is_told_of_keeps_nobody_who_follows_the_log():
     build.publish(cast.viewer("aster"), build.an_indicator())
     held = Holding.unrestricted.get()
     own = held.audience_id
-    changes.append([changes.NewChange(held.pk, held.newest_id, own, Change.Op.REMOVE, Change.Reason.NARROWED, but=own)])
+    changes.append([changes.NewChange(held.pk, held.newest_id, own, Change.Op.UPSERT, Change.Reason.GRANTED, but=own)])
     relining.catch_up()
     reached = Progress.objects.filter(name="lines").values_list("seq", flat=True)
     assert set(reached) == {changes.head()}

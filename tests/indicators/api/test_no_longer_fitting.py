@@ -7,7 +7,7 @@ import pytest
 from indicators.opinions import giving
 from tests import build
 from tests.indicators.api.caller import Caller, read
-from tests.indicators.api.test_delta import visible, withdraw
+from tests.indicators.api.test_delta import Subscriber, visible, withdraw
 from tests.indicators.log.test_joining import joins
 
 pytestmark = pytest.mark.django_db
@@ -98,3 +98,48 @@ def test_who_joins_is_told_of_nothing_that_its_filter_never_let_through(cast, as
     reader = Follower(cygnus, "confidence:>=50")
     joins(cast.cygnus, cast.ring)
     assert [op for op, _, _ in reader.news()] == ["upsert"]
+
+
+@pytest.fixture
+def two_groups(cast) -> None:
+    """Borealis is in both, Cygnus in the second alone."""
+    build.a_ring(cast.aster, cast.borealis, cast.cygnus, slug="second")
+
+
+def shown_in(aster: Caller, *groups: str) -> dict:
+    stix = build.an_indicator()
+    assert aster.push(stix, query=f"?groups={','.join(groups)}").status_code == 200
+    return stix
+
+
+@pytest.mark.usefixtures("two_groups")
+def test_what_is_taken_out_of_a_group_leaves_its_feed_for_who_sees_it_by_another(aster, borealis):
+    stix = shown_in(aster, "ring", "second")
+    all_of_it, of_ring = Follower(borealis), Follower(borealis, "group:ring")
+    agent = Subscriber(borealis, of_ring.feed.removeprefix("&feed="))
+    agent.catch_up()
+    assert of_ring.held == agent.ids() == {stix["id"]}
+    readdressed(aster, stix, groups=["second"])
+    assert of_ring.news() == [("remove", "filtered", stix["id"])]
+    assert all_of_it.news() == [("upsert", "granted", stix["id"])]
+    assert [(row["op"], row["reason"]) for row in agent.catch_up()] == [("remove", "filtered")]
+
+
+@pytest.mark.usefixtures("two_groups")
+def test_who_sees_it_as_before_learns_nothing_of_a_group_that_is_not_theirs(aster, cygnus):
+    stix = shown_in(aster, "ring", "second")
+    reader = Follower(cygnus)
+    before = reader.cursor
+    readdressed(aster, stix, groups=["second"])
+    assert (reader.news(), reader.cursor) == ([], before)
+    readdressed(aster, stix, groups=["ring", "second"])
+    assert (reader.news(), reader.cursor) == ([], before)
+
+
+def test_who_sees_it_in_their_group_is_not_told_that_it_went_to_others_besides(aster, borealis):
+    stix = build.an_indicator()
+    assert aster.push(stix, query="?groups=ring&partners=borealis,dorado").status_code == 200
+    reader = Follower(borealis)
+    assert reader.held == {stix["id"]}
+    readdressed(aster, stix, groups=["ring"])
+    assert reader.news() == []

@@ -11,7 +11,10 @@ from indicators import reading
 from indicators.connections import keeping, pushing, running, turns
 from indicators.connections.keeping import Wish
 from indicators.ending import withdrawing
+from indicators.feeds.filters import accepted
 from indicators.models import Connection, Passed
+from indicators.publishing import readdressing
+from indicators.publishing.reach import Reach
 from indicators.reading.selecting import Selection
 from indicators.telling import subscribing
 from partners.keys import auth
@@ -152,6 +155,36 @@ def test_what_becomes_too_strict_is_taken_back_there(cast, pushes, run):
     build.a_ring(cast.cygnus, slug="own")
     amber = newer(stix, object_marking_refs=a_net(tlp="amber")["object_marking_refs"])
     build.publish(cast.viewer("cygnus"), amber, groups=("own",))
+    run(one)
+    assert there(cast) == {}
+
+
+def test_what_is_marked_anew_without_new_bytes_is_taken_back_there_or_sent(cast, pushes, run):
+    """The publisher itself is told: it sees the object before and after, and nobody else need gain or lose sight."""
+    green, amber = a_net(1, tlp="green"), a_net(2, tlp="green")
+    build.a_ring(cast.cygnus, slug="own")
+    viewer = cast.viewer("cygnus")
+    build.publish(viewer, green, groups=("own",))
+    build.publish(viewer, amber, groups=("own",), tlp=Tlp.AMBER)
+    one = run(pushes())
+    assert there(cast).keys() == {green["id"]}
+    readdressing.readdress(viewer, green["id"], Reach(tlp=Tlp.AMBER))
+    readdressing.readdress(viewer, amber["id"], Reach(tlp=Tlp.GREEN))
+    one = run(one)
+    assert there(cast).keys() == {amber["id"]}
+    assert (one.counts["sent"], one.counts["taken-back"]) == (2, 1)
+
+
+def test_what_goes_to_others_without_new_bytes_leaves_where_the_feed_lets_it_go(cast, pushes, run):
+    stix = a_net()
+    build.a_ring(cast.cygnus, slug="own")
+    second = build.a_ring(cast.cygnus, slug="second")
+    viewer = cast.viewer("cygnus")
+    build.publish(viewer, stix, groups=("own", "second"))
+    feed = subscribing.save_feed(viewer, name="own", filter_json=accepted(viewer, "group:own").to_json())
+    one = run(pushes(feed_id=feed.pk))
+    assert there(cast).keys() == {stix["id"]}
+    readdressing.readdress(viewer, stix["id"], Reach(named=True, groups=(second.pk,)))
     run(one)
     assert there(cast) == {}
 
