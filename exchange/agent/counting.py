@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.agent.damage import alone_in
-from exchange.agent.policy import Verdict
+from exchange.agent.policy import Action, Verdict
 
 _KEPT = timedelta(days=90)
 _TABLE = """
@@ -34,6 +34,19 @@ def save_hits(state: Path, hits: Mapping[Verdict, int]) -> None:
             ],
         )
         store.execute("DELETE FROM met WHERE day < ?", [f"{datetime.now(UTC) - _KEPT:%Y-%m-%d}"])
+
+
+def summed(hits: Mapping[Verdict, int]) -> dict[str, int]:
+    """How many of these blocked, would have blocked, or were suppressed."""
+    found = {"blocked": 0, "shadow": 0, "suppressed": 0}
+    for verdict, count in hits.items():
+        if verdict.suppressed_by:
+            found["suppressed"] += count
+        elif verdict.would:
+            found["shadow"] += count
+        elif verdict.action in (Action.BLOCK, Action.CHALLENGE):
+            found["blocked"] += count
+    return found
 
 
 def report(state: Path, *, days: int) -> list[dict[str, Any]]:

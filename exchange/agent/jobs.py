@@ -97,11 +97,18 @@ class Pass:
 def alone(job: Job) -> Iterator[None]:
     """One agent per list: a second one would write an older state over a newer one."""
     job.state_dir.mkdir(parents=True, exist_ok=True)
-    with (job.state_dir / f"{job.path.name}.lock").open("w") as lock:
+    with locked(job.state_dir / f"{job.path.name}.lock", keeps=job.path):
+        yield
+
+
+@contextmanager
+def locked(path: Path, *, keeps: Path) -> Iterator[None]:
+    """A lock that one process has at a time. Raises Unusable where another has it."""
+    with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Unusable(f"Another agent keeps {job.path}.") from None
+            raise Unusable(f"Another agent keeps {keeps}.") from None
         yield
 
 

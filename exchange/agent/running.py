@@ -9,13 +9,14 @@ transaction.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import gc
 import heapq
 import json
+import sqlite3
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,14 +26,15 @@ from typing import Any
 from exchange.agent import acknowledging, jobs, output, outputs, policy, reporting, status, sync
 from exchange.agent.blocklist import Blocklist
 from exchange.agent.configuration import REPORT_S, SWITCH_S, Settings
-from exchange.agent.counting import instance, save_hits
+from exchange.agent.counting import instance, save_hits, summed
+from exchange.agent.damage import Damaged
 from exchange.agent.policy import Statement
 from exchange.agent.sidecar import Sidecar
 from exchange.agent.store import Store
 from exchange.agent.telling import progress
 from exchange.agent.tokening import Tokening
 from exchange.client.api import Client
-from exchange.client.errors import ApiError, Unreachable, Unusable
+from exchange.client.errors import ApiError, Unreachable
 from exchange.client.keeping import Kept, state_dir
 from exchange.client.tokenising import Tokeniser
 from exchange.lists.lines import Said
@@ -60,6 +62,8 @@ class Agent:
     _final: Exception | None = None
     _acked: dict[str, tuple[float, str]] = field(default_factory=dict)
     _reported_at: float = 0.0
+    _unsaved: Counter[policy.Verdict] = field(default_factory=Counter)
+    _troubles: set[str] = field(default_factory=set)
 
     def once(self) -> None:
         """One pass over all feeds, and all outputs."""
@@ -170,7 +174,10 @@ class Agent:
             if not at_once and digest == applied["set_hash"] and time.monotonic() - acked_at < _ACK_S:
                 return
             hits = self.counts()
-            met = reporting.untold(self.settings.state, now=jobs.now(store)) if self.settings.report.met else []
+            met: list[dict[str, Any]] = []
+            if self.settings.report.met:
+                with self._unharmed("counts to tell"):
+                    met = reporting.untold(self.settings.state, now=jobs.now(store))
             said = {**applied, **hits, **({"met": met} if met else {})}
         try:
             client.ack(job.feed or "all", said)
@@ -206,46 +213,48 @@ class Agent:
 
     def counts(self) -> dict[str, int]:
         """How often look-ups blocked, would have blocked, or were suppressed."""
-        found = {"blocked": 0, "shadow": 0, "suppressed": 0}
-        for verdict, count in self.blocklist.hits().items() if self.blocklist else ():
-            if verdict.suppressed_by:
-                found["suppressed"] += count
-            elif verdict.would:
-                found["shadow"] += count
-            elif verdict.action in (policy.Action.BLOCK, policy.Action.CHALLENGE):
-                found["blocked"] += count
-        return found
+        return summed(self.blocklist.hits() if self.blocklist is not None else {})
 
     # -- outputs
 
     def _keep(self, told: outputs.Told, *, switched: str) -> None:
         """Bring everything up to date whenever something changed, began, ended, or was switched since `switched`."""
         turns: list[datetime | None] = [None] * len(self.settings.jobs)
-        begun, failing = False, True
-        looked_at = self._clocks()
+        heard, failing = True, True
+        looked_at: list[datetime] = []
         while not self._stop.is_set():
-            heard = self._changed.wait(_LOOK_S if begun else 0.0)
-            if self._stop.is_set():
-                return
-            now_turns, now_switched = self._state()
-            due = any(turn and turn <= now for turn, now in zip(turns, self._clocks(), strict=True))
-            if heard or due or failing or switched != now_switched:
-                self._changed.clear()
-                with self._lock:
-                    touched, self._touched = self._touched, set()
-                if self.blocklist is not None:
+            with self._unharmed("state"):
+                looked_at = looked_at or self._clocks()
+                now_turns, now_switched = self._state()
+                due = any(turn and turn <= now for turn, now in zip(turns, self._clocks(), strict=True))
+                if heard or due or failing or switched != now_switched:
+                    self._changed.clear()
+                    failing = True  # until all is done
                     clocks = self._clocks()
-                    if "*" in touched or switched != now_switched:
-                        self.blocklist.reload()
-                    else:
-                        self.blocklist.update(touched | self._turned(looked_at))
-                    looked_at = clocks
-                failing = self._put(told)
-                switched = now_switched
-            turns, begun = now_turns, True
-            if self.blocklist is not None:
-                self.blocklist.suspects.renew()
+                    self._look_up(looked_at, anew=switched != now_switched)
+                    looked_at, switched = clocks, now_switched
+                    failing = self._put(told)
+                turns = now_turns
+                if self.blocklist is not None:
+                    self.blocklist.suspects.renew()
             self._save_hits()
+            heard = self._changed.wait(_LOOK_S)
+
+    def _look_up(self, since: Sequence[datetime], *, anew: bool) -> None:
+        """Take into look-ups what was touched, and what turned since then; or everything anew."""
+        with self._lock:
+            touched, self._touched = self._touched, set()
+        if self.blocklist is None:
+            return
+        try:
+            if anew or "*" in touched:
+                self.blocklist.reload()
+            else:
+                self.blocklist.update(touched | self._turned(since))
+        except BaseException:
+            with self._lock:
+                self._touched |= touched | {"*"}
+            raise
 
     def _put(self, told: outputs.Told) -> bool:
         """Write each output; whether one failed."""
@@ -260,12 +269,25 @@ class Agent:
                 came, went = told.bring(name, sink, outputs.entries(self.said()), about)
                 if came or went:
                     self.say(f"{name}: {came} put, {went} removed")
-            except (outputs.Failed, OSError) as error:
+            except (outputs.Failed, OSError, sqlite3.Error) as error:
                 self.warn(f"{name}: {error}; again in a moment")
                 failed = True
         if self.settings.metrics_file:
-            output.replace(self.settings.metrics_file, self.metrics())
+            with self._unharmed("metrics_file"):
+                output.replace(self.settings.metrics_file, self.metrics())
         return failed
+
+    @contextmanager
+    def _unharmed(self, what: str) -> Iterator[None]:
+        """What cannot be read or written here ends nothing: it is told once, and tried again."""
+        try:
+            yield
+        except (OSError, sqlite3.Error, Damaged) as problem:
+            if what not in self._troubles:
+                self.warn(f"{what}: {problem}; again in a moment")
+            self._troubles.add(what)
+        else:
+            self._troubles.discard(what)
 
     def said(self, *, shadow: bool = False) -> Iterator[Said]:
         """What is to be blocked at this moment, by value, over all feeds; with `shadow`, what would be."""
@@ -293,22 +315,7 @@ class Agent:
 
     def metrics(self) -> bytes:
         """Of each feed, in Prometheus' text format."""
-        lines: list[str] = []
-        about = self.about()
-        if "suspects" in about:
-            lines.append(f"exchange_agent_suspects {about['suspects']['accounts']}")
-            lines.append(f"exchange_agent_suspects_failing {int(bool(about['suspects']['problem']))}")
-        for name, found in about["feeds"].items():
-            labels = f'{{feed="{name}"}}'
-            lines += [f"exchange_agent_held_objects{labels} {found['held'] or 0}"]
-            lines += [f"exchange_agent_stale{labels} {int(found['stale'])}"]
-            lines += [f"exchange_agent_failing{labels} {int(bool(found['failing']))}"]
-            if found["lag_s"] is not None:
-                lines.append(f"exchange_agent_lag_seconds{labels} {found['lag_s']}")
-            if found["verified"]:
-                at = datetime.fromisoformat(found["verified"]).timestamp()
-                lines.append(f"exchange_agent_verified_timestamp_seconds{labels} {at:.3f}")
-        return ("\n".join(lines) + "\n").encode()
+        return status.feeds_metrics(self.about())
 
     def _turned(self, since: Sequence[datetime]) -> set[str]:
         """The values that began or ended by themselves since then, as each feed's clock has it."""
@@ -332,9 +339,14 @@ class Agent:
 
     def _save_hits(self) -> None:
         """Add what was counted to the days' counts, for `report`."""
-        if self.blocklist is not None and (hits := self.blocklist.taken_hits()):
-            save_hits(self.settings.state, hits)
-            reporting.note(self.settings.state, self.blocklist.taken_met(), now=datetime.now(UTC))
+        if self.blocklist is None:
+            return
+        self._unsaved.update(self.blocklist.taken_hits())
+        if self._unsaved:
+            with self._unharmed("counts"):
+                save_hits(self.settings.state, self._unsaved)
+                self._unsaved.clear()
+                reporting.note(self.settings.state, self.blocklist.taken_met(), now=datetime.now(UTC))
 
     # -- look-ups
 
@@ -403,9 +415,5 @@ def _opened(settings: Settings) -> Iterator[list[Store]]:
 def alone(settings: Settings) -> Iterator[None]:
     """One agent per directory of state. Raises Unusable."""
     settings.state.mkdir(parents=True, exist_ok=True)
-    with (settings.state / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Unusable(f"Another agent keeps {settings.state}.") from None
+    with jobs.locked(settings.state / "lock", keeps=settings.state):
         yield

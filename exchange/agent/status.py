@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from exchange.agent import jobs, output, sync
 from exchange.agent.braking import Braked
@@ -215,6 +216,25 @@ def metrics(found: Status, *, version: str) -> bytes:
         name = "exchange_agent_braked_entries"
         lines += [f"# HELP {name} The same, by publisher.", f"# TYPE {name} gauge"]
         lines += [f'{name}{{publisher="{_label(each.name)}"}} {each.entries}' for each in found.braked]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def feeds_metrics(about: Mapping[str, Any]) -> bytes:
+    """The same of each feed of `run`, of what it says of itself."""
+    lines: list[str] = []
+    if "suspects" in about:
+        lines.append(f"exchange_agent_suspects {about['suspects']['accounts']}")
+        lines.append(f"exchange_agent_suspects_failing {int(bool(about['suspects']['problem']))}")
+    for name, found in about["feeds"].items():
+        labels = f'{{feed="{name}"}}'
+        lines += [f"exchange_agent_held_objects{labels} {found['held'] or 0}"]
+        lines += [f"exchange_agent_stale{labels} {int(found['stale'])}"]
+        lines += [f"exchange_agent_failing{labels} {int(bool(found['failing']))}"]
+        if found["lag_s"] is not None:
+            lines.append(f"exchange_agent_lag_seconds{labels} {found['lag_s']}")
+        if found["verified"]:
+            at = datetime.fromisoformat(found["verified"]).timestamp()
+            lines.append(f"exchange_agent_verified_timestamp_seconds{labels} {at:.3f}")
     return ("\n".join(lines) + "\n").encode()
 
 

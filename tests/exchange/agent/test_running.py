@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exchange.agent import explaining, jobs, outputs, running
+from exchange.agent import counting, explaining, jobs, outputs, running
 from exchange.agent.blocklist import Blocklist
 from exchange.agent.configuration import Settings
 from exchange.agent.policy import Policy
@@ -168,3 +168,27 @@ def test_entries_begin_and_end_by_the_exchanges_clock(fake, made, tmp_path, ahea
 
 def held(path):
     return path.read_text().splitlines() if path.exists() else None
+
+
+def test_counts_that_cannot_be_written_stop_nothing_and_are_kept(fake, made, tmp_path):
+    say(fake, FIRST)
+    target, met = tmp_path / "list.txt", tmp_path / "state" / "met.sqlite"
+    agent = made(outputs=(("file", outputs.File(target)),), metrics_file=tmp_path / "none" / "metrics")
+    warned = []
+    agent.warn = warned.append
+    met.mkdir()
+    with keeping(agent):
+        assert words_of(agent, FIRST) == ["block"]
+        until(lambda: any("counts" in one for one in warned))
+        with agent._client(retries=0) as client:
+            agent._ack(client, agent.settings.jobs[0], at_once=True)
+        assert fake.acks
+        revoke(fake, FIRST)
+        pull(agent)
+        until(lambda: words_of(agent, FIRST) == ["none"] and held(target) == [])
+        met.rmdir()
+        until(lambda: counting.report(tmp_path / "state", days=1))
+    saved = sum(row["hits"] for row in counting.report(tmp_path / "state", days=1))
+    assert saved == agent.counts()["blocked"] > 0
+    assert {one.partition(":")[0] for one in warned} == {"counts", "counts to tell", "metrics_file"}
+    assert len(warned) == 3, "each is told once"
