@@ -309,8 +309,9 @@ class Agent:
                 feeds[job.path.name] = {"held": found.held, "set_hash": found.set_hash, "lag_s": found.lag_s}
                 feeds[job.path.name] |= {"failing": found.failing, "stale": found.stale}
                 feeds[job.path.name]["verified"] = found.verified.isoformat() if found.verified else None
-        own = self.blocklist.suspects if self.blocklist is not None else None
-        suspects = {"suspects": {"accounts": len(own), "problem": own.problem}} if own and own.wanted.files else {}
+        suspects = {}
+        if self.blocklist is not None and (own := self.blocklist.suspects).wanted.files:
+            suspects["suspects"] = {"accounts": len(own), "problem": own.problem}
         return {"feeds": feeds, "instance": instance(self.settings.state), **suspects, **self.counts()}
 
     def metrics(self) -> bytes:

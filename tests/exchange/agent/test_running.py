@@ -14,6 +14,7 @@ from exchange.agent.blocklist import Blocklist
 from exchange.agent.configuration import Settings
 from exchange.agent.policy import Policy
 from exchange.agent.running import Agent
+from exchange.agent.suspects import Wanted
 from exchange.client.config import Config
 from exchange.client.errors import ApiError
 from exchange.stix import words
@@ -192,3 +193,18 @@ def test_counts_that_cannot_be_written_stop_nothing_and_are_kept(fake, made, tmp
     assert saved == agent.counts()["blocked"] > 0
     assert {one.partition(":")[0] for one in warned} == {"counts", "counts to tell", "metrics_file"}
     assert len(warned) == 3, "each is told once"
+
+
+def test_counts_and_suspects_are_told_where_nothing_is_listed(made, tmp_path, fake):
+    say(fake, FIRST)
+    file = tmp_path / "suspects.jsonl"
+    file.write_text("no JSON\n")
+    wanted = Wanted((file,))
+    agent = made(suspects=wanted)
+    agent.blocklist = Blocklist(agent.settings.stores, suspects=wanted)
+    words_of(agent, FIRST)
+    revoke(fake, FIRST)
+    pull(agent)
+    agent.blocklist.update([FIRST])
+    assert (len(agent.blocklist), agent.about()["blocked"]) == (0, 1)
+    assert agent.about()["suspects"]["problem"]
