@@ -1,24 +1,21 @@
 """Whether a viewer still is who they were when they were authenticated, asked inside the transaction that writes.
 
-Every request authenticates before its view (`partners.keys.auth`). What writes asks again here, under a lock that keys
-and people are changed under, too: from the moment that a revocation is answered, the key writes nothing.
+Every request authenticates before its view (`partners.keys.auth`). What writes asks again here, behind the locks that
+keys, people and what a partner may do are changed under (`partners.locks`): from the moment that a revocation is
+answered, the key writes nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from exchange.sql import Message, columns
 from partners.models import ApiKey
 
 if TYPE_CHECKING:
     from partners.viewer import Viewer
-
-_LOCK = 4_815  # beside the partner's own number
 
 
 class Changed(Exception):
@@ -47,12 +44,11 @@ def of(written: str) -> bytes:
 
 
 def asked_again(by: Viewer, message: Message) -> Callable[[], None]:
-    """Until the transaction ends, nobody changes the keys of the viewer's partner; take it early.
+    """Ask whether the viewer's key is what it was; behind the locks, whose wait may be long.
 
-    Returns a callable that raises Changed where the viewer's key is not what it was; call it after `send`. A viewer
-    that came without a key, a person's or the system's, is asked about where it came from.
+    Returns a callable that raises Changed where it is not; call it after `send`. A viewer that came without a key, a
+    person's or the system's, is asked about where it came from.
     """
-    message.add("SELECT pg_advisory_xact_lock_shared(%s::int, %s::int)", _lock_of(by.partner_id))
     if by.proof is None:
         return lambda: None
     public_id, digest = by.proof
@@ -63,15 +59,3 @@ def asked_again(by: Viewer, message: Message) -> Callable[[], None]:
             raise Changed
 
     return require
-
-
-def alone(partner_id: UUID, message: Message | None = None) -> None:
-    """Until the transaction ends, nobody else changes the partner's keys, and nothing is written with one of them."""
-    asking = message or Message()
-    asking.add("SELECT pg_advisory_xact_lock(%s::int, %s::int)", _lock_of(partner_id))
-    if message is None:
-        asking.send()
-
-
-def _lock_of(partner_id: UUID) -> list[int]:
-    return [_LOCK, zlib.crc32(partner_id.bytes) - 2**31]

@@ -233,7 +233,7 @@ def _groups(ids: Collection[UUID], stands: Standing | None) -> list[Group]:
         return []
     if stands is None:
         return list(Group.objects.filter(pk__in=ids).order_by("slug"))
-    # One that was left meanwhile is not there; who publishes is asked again when it counts (`standing.holding_still`).
+    # One that was left meanwhile is not there; who publishes is asked again when it counts (`standing.asked_again`).
     return sorted((stands.groups[pk] for pk in ids if pk in stands.groups), key=lambda group: group.slug)
 
 

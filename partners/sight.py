@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from partners import channels, waking
+from partners import channels, locks, waking
 from partners.channels import Turn
 from partners.keys.auth import viewer_whatever_state
 from partners.models import Partner
@@ -37,10 +37,15 @@ def turn_by(turner: Callable[[Sequence[Turn]], None]) -> None:
 
 
 @contextmanager
-def changing(partner_ids: Iterable[UUID]) -> Iterator[None]:
-    """Around whatever changes the sight of these partners; opens a transaction, in which their rows are locked."""
+def changing(partner_ids: Iterable[UUID], *, also: Iterable[UUID] = ()) -> Iterator[None]:
+    """Around whatever changes the sight of these partners; opens a transaction, in which nobody publishes for them.
+
+    Nor for those that it concerns `also`, whose sight stays.
+    """
+    affected = list(partner_ids)
     with transaction.atomic():
-        locked = Partner.objects.select_for_update(no_key=True).filter(pk__in=list(partner_ids)).order_by("pk")
+        locks.standing_alone([*affected, *also])
+        locked = Partner.objects.select_for_update(no_key=True).filter(pk__in=affected).order_by("pk")
         ids = [partner.pk for partner in locked]
         before = {pk: viewer_whatever_state(pk) for pk in ids}
         yield

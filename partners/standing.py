@@ -42,29 +42,23 @@ def standing(by: Viewer) -> Standing:
 
 
 def remembered(by: Viewer) -> Standing | None:
-    """Where `by` stood when last it was asked; to be asked for once more by who acts on it (`holding_still`)."""
+    """Where `by` stood when last it was asked; to be asked for once more by who acts on it (`asked_again`)."""
     return _REMEMBERED.get(by.partner_id)
 
 
-def holding_still(by: Viewer, stands: Standing, message: Message, *, alone: bool = False) -> Callable[[], bool]:
-    """Until the transaction ends, let nobody suspend the viewer's partner or change its groups; take it early.
+def asked_again(by: Viewer, stands: Standing, message: Message) -> Callable[[], bool]:
+    """Ask once more how `by` stands; behind the locks (`partners.locks`), under which it stays so.
 
-    What was read before the transaction is asked for once more, so that a suspension or a leaving that was committed in
-    between is not overtaken. Returns a callable; call it after `send`: it says whether the publisher still stands as it
-    did, and raises Forbidden if the partner is no longer active, Refused if it has left a group.
-
-    `alone` keeps others who hold the partner still waiting, too: for who is about to write to it, since of two who
-    share it neither could.
+    A suspension or a leaving that was committed since it was read, or while this waited, is not overtaken. Returns a
+    callable; call it after `send`: it says whether the publisher still stands as it did, and raises Forbidden if the
+    partner is no longer active, Refused if it has left a group.
     """
-    # Two statements: the second sees what was committed while the first waited.
-    strength = "NO KEY UPDATE" if alone else "SHARE"
-    state = message.add(f"SELECT state FROM partners_partner WHERE id = %s FOR {strength}", [by.partner_id])
     stamped = message.add(_STAMP_NOW, [by.partner_id])
 
     def still_stands() -> bool:
-        if state.rows != [(Partner.State.ACTIVE,)]:
+        ((state, stamp, count),) = stamped.rows
+        if state != Partner.State.ACTIVE:
             raise Forbidden("Your partner takes no part at the moment.", code="partner-not-active")
-        ((stamp, count),) = stamped.rows
         if stamp != stands.stamp:
             return False
         if count != len(stands.audiences):  # found when it is needed, and known from the next time on
@@ -85,7 +79,7 @@ md5(coalesce((SELECT string_agg(g::text, '' ORDER BY g.id) FROM partners_group g
 # What a standing depends on, as SQL expressions about the partner `p`: its groups as they are, and the server, which
 # may be one that lacks an audience; and how many audiences it has used, which are never altered or deleted.
 _STAMP = f"{_DIGEST} || ':' || pg_postmaster_start_time()"
-_STAMP_NOW = f"SELECT {_STAMP}, {_COUNT} FROM partners_partner p WHERE p.id = %s"
+_STAMP_NOW = f"SELECT p.state, {_STAMP}, {_COUNT} FROM partners_partner p WHERE p.id = %s"
 _OWN_GROUPS = f"""
 SELECT {_STAMP}, {_COUNT}, {columns(Group, "g")}
 FROM partners_partner p

@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.db.models import Q
@@ -30,6 +31,7 @@ from indicators.publishing import markings, storing
 from indicators.publishing.reach import Reach
 from indicators.stix import parsing, tlp, vocabulary
 from indicators.stix.drafts import Draft
+from partners import locks
 from partners.scopes import Scope
 from partners.tlp import Tlp
 from partners.viewer import Viewer
@@ -52,10 +54,8 @@ def take(turn: Turn, objects: Sequence[Any]) -> None:
     """Publish what may come in of a page, in the caller's transaction, and write down that it came by here."""
     drafts = [one for one in objects if isinstance(one, Draft) and one.stix_id not in _KNOWN]
     codes = Counter(one.refusal.code for one in objects if not isinstance(one, Draft))
+    _hold_still(turn.connection.partner_id)
     viewer, reach = turn.viewer(Scope.PUBLISH, Scope.READ), Reach.from_json(turn.connection.reach)
-    message = Message()
-    storing.locking_publisher(viewer.partner_id, message)
-    message.send()
     ids = {one.stix_id for one in drafts}
     ours = _came_by(turn, ids)
     foreign = _otherwise_held(viewer, ids) - ours.keys()
@@ -74,6 +74,14 @@ def take(turn: Turn, objects: Sequence[Any]) -> None:
     turn.note({}, codes)
     _publish(turn, let_in, viewer, reach, back={one for one in ours if ours[one]})
     take_back(turn, viewer, too_strict)
+
+
+def _hold_still(partner_id: UUID) -> None:
+    """All the locks of a push, before the page is looked at: it is published in this transaction."""
+    message = Message()
+    locks.share(partner_id, message)
+    storing.locking_publisher(partner_id, message)
+    message.send()
 
 
 def _left_out(
@@ -177,7 +185,7 @@ def take_back(turn: Turn, viewer: Viewer, ids: Collection[str]) -> None:
     """
     if not ids:
         return
-    storing.lock_publisher(viewer.partner_id)
+    _hold_still(viewer.partner_id)
     alive = Holding.unrestricted.filter(
         publisher=viewer.partner_id, stix_id__in=list(ids), state=Holding.State.LIVE
     ).order_by("pk")

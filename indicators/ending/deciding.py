@@ -13,12 +13,13 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from exchange import clock
 from exchange.celery import app
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound
+from exchange.sql import Message
 from indicators import publishing
 from indicators.log import changes
 from indicators.models import Change, Disarmed, Ending, Holding, Marked, StixObject
@@ -30,7 +31,7 @@ from indicators.publishing.storing import Turned
 from indicators.stix import parsing, revising
 from indicators.stix.drafts import Revocation
 from indicators.telling import notifying
-from partners import keys
+from partners import keys, locks
 from partners.keys import auth
 from partners.log import audit
 from partners.scopes import Scope
@@ -153,10 +154,11 @@ def _taken_up(by: Viewer, ending_ids: Collection[UUID] | None) -> list[Ending]:
 
 
 def _hold_still(partner_id: UUID) -> None:
-    """In the order in which a push takes the same locks: the partner's row, then the publisher's."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT state FROM partners_partner WHERE id = %s FOR SHARE", [partner_id])
-    storing.lock_publisher(partner_id)
+    """As a push does: what is decided here may be published again."""
+    message = Message()
+    locks.share(partner_id, message)
+    storing.locking_publisher(partner_id, message)
+    message.send()
 
 
 def _rows(ending: Ending) -> QuerySet[Disarmed]:

@@ -28,6 +28,7 @@ from indicators.publishing.results import NOT_HELD, OF_OTHER_GROUPS, Result, Sta
 from indicators.publishing.storing import Turned
 from indicators.stix import identifiers
 from indicators.telling import notifying
+from partners import locks
 from partners.attribution import Attribution
 from partners.audiences import AudienceSpec
 from partners.log import audit
@@ -59,8 +60,9 @@ def withdraw_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishin
     received_at, ids = clock.now(), [identifiers.folded(stix_id) for stix_id in stix_ids]
     with transaction.atomic():
         first = Message()
-        require_still = asked_again(viewer, first)
+        locks.share(viewer.partner_id, first)
         storing.locking_publisher(viewer.partner_id, first)
+        require_still = asked_again(viewer, first)
         earlier = answering.before(viewer, request, first)
         holdings = storing.versions_within(first, viewer.partner_id, set(ids))
         first.send()

@@ -35,8 +35,6 @@ class Voice:
         self._publisher = anonymity.Publisher(by.identity_id, by.partner_name, by.partner_slug)
         #: References are looked at only by a publisher that is, or comes to be, not always named.
         self.veiled = by.unnamed or any(wanted(draft) for draft in drafts)
-        #: Whether it may be the first time that the publisher is not named, which is written down with the publisher.
-        self.first = self.veiled and not by.unnamed
         self.attribution: Attribution | None = None
         #: Of the ids that matter those that others are seen to hold, too.
         self._shared: frozenset[str] = frozenset()

@@ -25,10 +25,9 @@ from indicators.publishing.attributing import Voice
 from indicators.publishing.judging import Met
 from indicators.publishing.results import Element, How
 from indicators.stix.drafts import Draft
+from partners import locks, proof, standing
 from partners.audiences import Standing
-from partners.proof import asked_again
 from partners.sharing import how_many_see
-from partners.standing import holding_still
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
@@ -61,9 +60,10 @@ def begin(
     One message; and a query for each thing more that few batches need.
     """
     message = Message()
-    still_stands = holding_still(by, stands, message, alone=voice.first)
+    locks.share(by.partner_id, message)
     storing.locking_publisher(by.partner_id, message)
-    require_still = asked_again(by, message)
+    require_still = proof.asked_again(by, message)
+    still_stands = standing.asked_again(by, stands, message)
     require_share = rationing.left_within(message, by)
     earlier = answering.before(by, request, message)
     drafts = [each for each in asked if isinstance(each, Draft)]

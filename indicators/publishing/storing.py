@@ -41,7 +41,7 @@ def lock_publisher(publisher_id: UUID) -> None:
 
 
 def locking_publisher(publisher_id: UUID, message: Message) -> None:
-    """The same once the message is sent."""
+    """The same once the message is sent. Behind the partner's own locks, where they are taken (`partners.locks`)."""
     key = int.from_bytes(hashlib.sha256(publisher_id.bytes).digest()[:4], signed=True)
     message.add("SELECT pg_advisory_xact_lock(%s::int, %s::int)", [_PUBLISHER_LOCK, key])
 

@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from exchange.lookalikes import fold
-from partners import sight, waking
+from partners import locks, sight, waking
 from partners.groups import membership, naming
 from partners.groups.registering import register_partner
 from partners.log import audit
@@ -111,6 +111,7 @@ def suspend(partner: Partner, *, by: Viewer, why: str) -> None:
         raise Refused("The operator does not suspend itself.", code="own-partner", at="/partner")
     why = reason(why)
     with transaction.atomic():
+        locks.standing_alone([partner.pk])
         _move(partner, Partner.State.SUSPENDED, out_of=(Partner.State.ACTIVE,), suspended_why=why)
         _tell(audit.Verb.PARTNER_SUSPENDED, partner, by=by, why=why)
         waking.wake()

@@ -152,10 +152,13 @@ def leave_all(partner: Partner, *, by: Viewer) -> None:
 
 
 def suspend(by: Viewer, group: Group, *, why: str) -> None:
-    """Let nothing new into a group; what is there stays readable. Raises NotFound, Refused, Conflict."""
+    """Let nothing new into a group; what is there stays readable. Raises NotFound, Refused, Conflict.
+
+    What its members had begun to publish is there by then.
+    """
     _require_operator(by)
     why = proposing.tidied(why, at="/why", most=500)
-    with transaction.atomic():
+    with proposing.holding_still(group):
         open_groups = Group.objects.filter(pk=group.pk, closed_at=None, suspended_at=None)
         if not open_groups.update(suspended_at=clock.now(), suspended_why=why):
             raise Conflict("The group is suspended or dissolved.", code="wrong-state")

@@ -8,12 +8,14 @@ It takes effect in the transaction in which the last one comes in.
     dissolution   every member
 
 The operator's admins decide removals and dissolutions alone. Members that are suspended cannot speak and are not waited
-for. Locks are taken in one order: partners (`sight.changing`), then the group. With `membership`, whose verbs call it,
-the only writer of Membership, Proposal and Agreement.
+for. Locks are taken in one order (`partners.locks`): partners (`sight.changing`), then the group. With `membership`,
+whose verbs call it, the only writer of Membership, Proposal and Agreement.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -24,7 +26,7 @@ from django.db.models import Prefetch, Q, QuerySet
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from partners import sight
+from partners import locks, sight
 from partners.groups import steering
 from partners.log import audit
 from partners.models import Agreement, Group, Membership, Partner, Proposal
@@ -132,10 +134,10 @@ def propose(
 
     Raises Conflict where it is proposed already, and where too much that the viewer's partner proposed is open.
     """
-    affected = _affected(group, kind, partner)
-    with sight.changing(affected):
+    affected, also = _affected(group, kind, partner), _kept_still(group, kind)
+    with sight.changing(affected, also=also):
         group = locked(group.pk)
-        _require_unchanged(group, kind, affected)
+        _require_unchanged(group, kind, [*affected, *also])
         if partner is not None and not by.operates:
             _require_few(by, partner)
         if kind == Kind.INVITATION and partner is not None and is_member(group, partner.pk):
@@ -174,10 +176,11 @@ def answer(by: Viewer, proposal_id: UUID, *, agreed: bool) -> Proposal:
     """Give the word of the viewer's partner. Raises Forbidden, NotFound, Conflict."""
     by.require(Scope.ADMIN)
     found = proposal(by, proposal_id)
-    affected = _affected(found.group, Kind(found.kind), found.partner)
-    with sight.changing(affected):
+    kind = Kind(found.kind)
+    affected, also = _affected(found.group, kind, found.partner), _kept_still(found.group, kind)
+    with sight.changing(affected, also=also):
         group = locked(found.group_id)
-        _require_unchanged(group, Kind(found.kind), affected)
+        _require_unchanged(group, kind, [*affected, *also])
         made = Proposal.objects.select_related("partner", "proposer").get(pk=found.pk)
         made.group = group
         if made.state != Proposal.State.OPEN:
@@ -310,9 +313,19 @@ def _require_few(by: Viewer, partner: Partner) -> None:
         )
 
 
-def _require_unchanged(group: Group, kind: Proposal.Kind, affected: list[UUID]) -> None:
-    """Whoever joined or left since we looked must be among those whose sight is compared."""
-    if kind == Kind.DISSOLUTION and set(_member_ids(group)) != set(affected):
+def _kept_still(group: Group, kind: Proposal.Kind) -> list[UUID]:
+    """Who publishes nothing while it takes effect, though sight stays: another basis may close the group."""
+    return _member_ids(group) if kind == Kind.RENEWAL else []
+
+
+def _require_unchanged(group: Group, kind: Proposal.Kind, members: list[UUID]) -> None:
+    """Whoever joined or left since we looked must be among those whose sight is compared, or who are kept still."""
+    if kind in (Kind.DISSOLUTION, Kind.RENEWAL):
+        _require_same(group, members)
+
+
+def _require_same(group: Group, members: list[UUID]) -> None:
+    if set(_member_ids(group)) != set(members):
         raise Conflict("The members have changed meanwhile; try again.", code="try-again")
 
 
@@ -344,6 +357,17 @@ def is_member(group: Group, partner_id: UUID) -> bool:
 
 def _member_ids(group: Group) -> list[UUID]:
     return list(Membership.objects.filter(group=group, until=None).order_by("pk").values_list("partner_id", flat=True))
+
+
+@contextmanager
+def holding_still(group: Group) -> Iterator[None]:
+    """A transaction in which no member publishes, and none joins or leaves. Raises Conflict."""
+    members = _member_ids(group)
+    with transaction.atomic():
+        locks.standing_alone(members)
+        locked(group.pk)
+        _require_same(group, members)
+        yield
 
 
 def locked(group_id: UUID) -> Group:

@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db import transaction
 
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
+from partners import locks
 from partners.caps import NONE, Caps
 from partners.ceilings import UNBOUND, Ceiling, strictest
 from partners.defaults import DefaultAudience
@@ -155,6 +156,7 @@ def set_operator_ceiling(partner: Partner, ceiling: Ceiling, *, by: Viewer) -> N
     if not by.operates:
         raise NotFound
     with transaction.atomic():
+        locks.standing_alone([partner.pk])
         Partner.objects.filter(pk=partner.pk).update(
             operator_ceiling_tlp=ceiling.tlp, operator_ceiling_width=ceiling.width
         )
@@ -174,6 +176,7 @@ def set_operator_caps(partner: Partner, caps: Caps, *, by: Viewer) -> None:
     if not by.operates:
         raise NotFound
     with transaction.atomic():
+        locks.standing_alone([partner.pk])
         Partner.objects.filter(pk=partner.pk).update(operator_caps=caps.to_json())
         told: dict[str, Any] = {**caps.by_name()}
         for about in sorted({partner.pk, by.partner_id}):

@@ -29,7 +29,7 @@ from django.db.models import Q, QuerySet
 from exchange import clock, credentials, origins
 from exchange.errors import Conflict, NotFound, Refused, Unauthenticated
 from exchange.origins import Origin
-from partners import proof, waking
+from partners import locks, waking
 from partners.ceilings import UNBOUND, Ceiling
 from partners.keys.limiting import Limits, checked, limits_of, require_within, within
 from partners.log import audit
@@ -87,7 +87,7 @@ def issue(
     moment = clock.now()
     name, expires_at = _named(name), moment + _lifetime(DEFAULT_LIFE if expires_in is None else expires_in)
     with transaction.atomic():
-        proof.alone(partner.pk)
+        locks.acts_alone(partner.pk)
         parent = _parent(partner.pk, by, at=moment)
         if expires_in is None and parent is not None:
             expires_at = min(expires_at, parent.expires_at)
@@ -115,7 +115,7 @@ def rotate(key: ApiKey, *, overlap: timedelta, by: Viewer | None = None) -> tupl
         raise Refused(f"An overlap of 0 to {MAX_OVERLAP.days} days.", code="bad-overlap", at="/overlap_minutes")
     moment = clock.now()
     with transaction.atomic():
-        proof.alone(key.partner_id)
+        locks.acts_alone(key.partner_id)
         key = ApiKey.objects.get(pk=key.pk)
         if not is_active(key, at=moment):
             raise Conflict("This key is over; issue a new one.", code="key-is-over")
@@ -160,7 +160,7 @@ def revoke(key: ApiKey, *, by: Viewer | None = None) -> int:
     _require_own(key.partner_id, by, only=key.only)
     moment = clock.now()
     with transaction.atomic():
-        proof.alone(key.partner_id)
+        locks.acts_alone(key.partner_id)
         require_within(limits_of(key), by=by, parent=_parent(key.partner_id, by, at=moment))
         with connection.cursor() as cursor:
             cursor.execute(_REVOKE, {"key": key.pk, "at": moment})

@@ -21,7 +21,7 @@ from exchange.errors import Unauthenticated, Unavailable
 from exchange.memory import Memory
 from exchange.origins import Origin, origin_of
 from exchange.sql import Message, ask, columns, instance
-from partners import caps, keys, proof
+from partners import caps, keys, locks, proof
 from partners.caps import Caps
 from partners.ceilings import UNBOUND, Ceiling, strictest
 from partners.defaults import DefaultAudience
@@ -244,7 +244,7 @@ def acting(viewer: Viewer) -> Iterator[None]:
     """
     raised: Exception | None = None
     with transaction.atomic():
-        proof.alone(viewer.partner_id)
+        locks.acts_alone(viewer.partner_id)
         message = Message()
         require = asked_again(viewer, message)
         message.send()
