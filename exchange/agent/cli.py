@@ -392,10 +392,10 @@ def filter_command(
     timeout_ms: Annotated[int, typer.Option(min=0, help="How long a value may wait for the key service.")] = 0,
 ) -> None:
     """Read `KIND TAB VALUE`, or {"kind", "value"} or {"prompt"} as JSON, a line each; write verdicts as JSON lines."""
-    from exchange.agent import configuration, filtering, running  # noqa: PLC0415 - as above
+    from exchange.agent import configuration, filtering, loading  # noqa: PLC0415 - as above
 
     found = configuration.read(settings)
-    with running.looking_up(found) as blocklist:
+    with loading.looking_up(found) as blocklist:
         for line in sys.stdin:
             typer.echo(json.dumps(filtering.answer(blocklist, line, timeout_s=timeout_ms / 1_000)))
         counting.save_hits(found.state, blocklist.taken_hits())

@@ -31,6 +31,7 @@ from exchange.lists.lines import Line, Said
 from exchange.lists.lines import of as lines_of
 
 _AT_ONCE = 1_000
+_TIMEOUT_S = 30  # of a server that does not answer, or a table that another holds
 _UNKNOWN = b""  # the digest of what an output may have or not
 _CREDENTIALS = re.compile(r"(?<=://)[^/]*@|\b(user|password)=('[^']*'|\S+)")
 
@@ -93,7 +94,10 @@ class Redis:
         except ImportError:
             raise Unusable("The output redis needs its client: pip install '.[redis]' in a checkout.") from None
         try:
-            with closing(redis.Redis.from_url(self.url)) as server, server.pipeline(transaction=True) as pipe:
+            with (
+                closing(redis.Redis.from_url(self.url, socket_timeout=_TIMEOUT_S)) as server,
+                server.pipeline(transaction=True) as pipe,
+            ):
                 for one in put:
                     document = json.loads(one.document)
                     pipe.hset(f"{self.prefix}:{document['subkind']}", document["value"], one.document)
@@ -131,7 +135,8 @@ class Postgres:
             raise Failed("postgres: dsn is no address of a database (postgresql://… or host=… dbname=…).") from None
         names = {"table": sql.Identifier(self.table), "about": sql.Identifier(f"{self.table}_about")}
         try:
-            with psycopg.connect(self.dsn) as connection, connection.cursor() as cursor:
+            with psycopg.connect(self.dsn, connect_timeout=_TIMEOUT_S) as connection, connection.cursor() as cursor:
+                cursor.execute(_BOUNDS)
                 cursor.execute(sql.SQL(_TABLES).format(**names))
                 documents = [json.loads(one.document) for one in put]
                 rows = [(each["subkind"], each["value"], json.dumps(each)) for each in documents]
@@ -142,6 +147,7 @@ class Postgres:
             raise Failed(f"postgres: {error}") from error
 
 
+_BOUNDS = f"SET LOCAL lock_timeout = '{_TIMEOUT_S}s'; SET LOCAL statement_timeout = '{_TIMEOUT_S}s'"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS {table} (subkind text, value text, said jsonb NOT NULL, PRIMARY KEY (subkind, value));
 CREATE TABLE IF NOT EXISTS {about} (one boolean PRIMARY KEY DEFAULT true CHECK (one), said jsonb NOT NULL);
@@ -157,6 +163,7 @@ class Webhook:
 
     url: str
     secret: str = ""
+    timeout_s: float = 10
 
     @property
     def place(self) -> str:
@@ -183,7 +190,7 @@ class Webhook:
             headers |= {"webhook-id": name, "webhook-timestamp": moment}
             headers["webhook-signature"] = f"v1,{base64.b64encode(signed).decode()}"
         try:
-            answer = httpx.post(self.url, content=body, headers=headers, timeout=10)
+            answer = httpx.post(self.url, content=body, headers=headers, timeout=self.timeout_s)
         except httpx.HTTPError as error:
             raise Failed(f"webhook: {error}") from error
         if not answer.is_success:

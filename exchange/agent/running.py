@@ -1,9 +1,9 @@
 """`exchange-agent run`: any number of feeds, one policy, several outputs, look-ups; by one file of settings.
 
-A thread a feed follows the exchange and applies what changed. One thread judges what changed and brings the outputs and
-the look-up tables up to date; it also does so when an entry begins or ends by itself, and after the kill switch. The
-sidecar answers in a thread of its own. What is killed anywhere goes on where it stood: rows and place are one
-transaction.
+A thread a feed follows the exchange and applies what changed. One thread judges what changed and brings the look-up
+tables and the files up to date; it also does so when an entry begins or ends by itself, and after the kill switch. Each
+other output, which may hang, has a thread of its own, and so has the sidecar. What is killed anywhere goes on where it
+stood: rows and place are one transaction.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from exchange.agent import acknowledging, jobs, output, outputs, policy, reporting, status, sync
+from exchange.agent.aside import Aside
 from exchange.agent.blocklist import Blocklist
 from exchange.agent.configuration import REPORT_S, SWITCH_S, Settings
 from exchange.agent.counting import instance, save_hits, summed
 from exchange.agent.damage import Damaged
+from exchange.agent.loading import looking_up
 from exchange.agent.policy import Statement
 from exchange.agent.sidecar import Sidecar
 from exchange.agent.store import Store
 from exchange.agent.telling import progress
-from exchange.agent.tokening import Tokening
 from exchange.client.api import Client
 from exchange.client.errors import ApiError, Unreachable
-from exchange.client.keeping import Kept, state_dir
-from exchange.client.tokenising import Tokeniser
 from exchange.lists.lines import Said
 
 _WAIT_S = 25
@@ -67,10 +67,10 @@ class Agent:
 
     def once(self) -> None:
         """One pass over all feeds, and all outputs."""
-        with self._client(retries=5) as client, closing(self._told()) as told:
+        with self._client(retries=5) as client:
             for job in self.settings.jobs:
                 self._pull(client, job, wait_s=0)
-            self._put(told)
+            self._put(self.settings.outputs)
             if would := len({(one.subkind, one.value) for one in self.said(shadow=True)}):
                 self.say(f"shadow: {would} would be blocked; `exchange-agent explain VALUE` says why")
             for job in self.settings.jobs:
@@ -93,7 +93,7 @@ class Agent:
                 switched = self._state()[1]  # before look-ups are loaded: what turns meanwhile is seen to have turned
                 if self.settings.unix or self.settings.lines or self.settings.port is not None:
                     self._serve(stack.enter_context(looking_up(self.settings)))
-                self._keep(stack.enter_context(closing(self._told())), switched=switched)
+                self._keep(switched=switched)
         finally:
             self._stop.set()
             self._save_hits()
@@ -114,10 +114,6 @@ class Agent:
         found = self.settings.found
         with Client(found.url, found.api_key, retries=retries) as client:
             yield client
-
-    def _told(self) -> outputs.Told:
-        self.settings.state.mkdir(parents=True, exist_ok=True)
-        return outputs.Told(self.settings.state / "outputs.sqlite")
 
     # -- feeds
 
@@ -217,8 +213,14 @@ class Agent:
 
     # -- outputs
 
-    def _keep(self, told: outputs.Told, *, switched: str) -> None:
+    def _keep(self, *, switched: str) -> None:
         """Bring everything up to date whenever something changed, began, ended, or was switched since `switched`."""
+        files = [(name, sink) for name, sink in self.settings.outputs if isinstance(sink, outputs.File)]
+        others = [
+            Aside(name, partial(self._bring_aside, name, sink), stop=self._stop)
+            for name, sink in self.settings.outputs
+            if not isinstance(sink, outputs.File)
+        ]
         turns: list[datetime | None] = [None] * len(self.settings.jobs)
         heard, failing = True, True
         looked_at: list[datetime] = []
@@ -233,7 +235,9 @@ class Agent:
                     clocks = self._clocks()
                     self._look_up(looked_at, anew=switched != now_switched)
                     looked_at, switched = clocks, now_switched
-                    failing = self._put(told)
+                    for each in others:
+                        each.wake()
+                    failing = self._put(files)
                 turns = now_turns
                 if self.blocklist is not None:
                     self.blocklist.suspects.renew()
@@ -256,26 +260,37 @@ class Agent:
                 self._touched |= touched | {"*"}
             raise
 
-    def _put(self, told: outputs.Told) -> bool:
-        """Write each output; whether one failed."""
-        failed = False
-        about = self.about()
-        for name, sink in self.settings.outputs:
-            try:
-                if isinstance(sink, outputs.File):
-                    if sink.write(self.said()):
-                        self.say(f"{sink.path} replaced")
-                    continue
-                came, went = told.bring(name, sink, outputs.entries(self.said()), about)
-                if came or went:
-                    self.say(f"{name}: {came} put, {went} removed")
-            except (outputs.Failed, OSError, sqlite3.Error) as error:
-                self.warn(f"{name}: {error}; again in a moment")
-                failed = True
+    def _put(self, wanted: Iterable[tuple[str, outputs.File | outputs.Sink]]) -> bool:
+        """Write these outputs; whether one failed."""
+        failed = [name for name, sink in wanted if self._bring(name, sink)]
         if self.settings.metrics_file:
             with self._unharmed("metrics_file"):
                 output.replace(self.settings.metrics_file, self.metrics())
-        return failed
+        return bool(failed)
+
+    def _bring(self, name: str, sink: outputs.File | outputs.Sink) -> bool:
+        """Write one; whether it failed."""
+        try:
+            if isinstance(sink, outputs.File):
+                if sink.write(self.said()):
+                    self.say(f"{sink.path} replaced")
+                return False
+            with closing(outputs.Told(self.settings.state / "outputs.sqlite")) as told:
+                came, went = told.bring(name, sink, outputs.entries(self.said()), self.about())
+            if came or went:
+                self.say(f"{name}: {came} put, {went} removed")
+        except (outputs.Failed, OSError, sqlite3.Error, Damaged) as error:
+            self.warn(f"{name}: {error}; again in a moment")
+            return True
+        return False
+
+    def _bring_aside(self, name: str, sink: outputs.Sink) -> bool:
+        try:
+            return self._bring(name, sink)
+        except Exception as problem:  # noqa: BLE001 - a thread must not end in silence
+            self._final = problem
+            self.stop()
+            return False
 
     @contextmanager
     def _unharmed(self, what: str) -> Iterator[None]:
@@ -367,27 +382,6 @@ class Agent:
             await asyncio.Event().wait()
 
         threading.Thread(target=lambda: asyncio.run(serve()), name="sidecar", daemon=True).start()
-
-
-@contextmanager
-def looking_up(settings: Settings) -> Iterator[Blocklist]:
-    """The look-ups over all feeds, with the tokens that are kept on this machine."""
-    for job in settings.jobs:
-        jobs.open_store(job).close()
-    found = settings.found
-    with Kept() as kept, Client(found.url, found.api_key, retries=0, timeout_s=10) as client:
-        tokening = Tokening(Tokeniser(client, kept=kept, group=settings.group, pins=state_dir() / "pins.json"))
-        try:
-            yield Blocklist(
-                settings.stores,
-                policy=settings.policy,
-                tokening=tokening,
-                parts=[job.part for job in settings.jobs],
-                noting=True,
-                suspects=settings.suspects,
-            )
-        finally:
-            tokening.close()
 
 
 def _statements(store: Store, job: jobs.Job) -> Iterator[Statement]:

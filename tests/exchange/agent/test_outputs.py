@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import sqlite3
-import threading
 from contextlib import closing
 
 import pytest
 
 from exchange.agent import outputs
-
-
-class Receiver:
-    """A webhook of one's own that holds what it is told; it fails at the messages of these numbers."""
-
-    def __init__(self):
-        self.holds, self.heard, self.fails = {}, 0, set()
-        receiver = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["data"]
-                receiver.heard += 1
-                if not (failed := receiver.heard in receiver.fails):
-                    receiver.take(said)
-                self.send_response(502 if failed else 204)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *args):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        self.sink = outputs.Webhook(f"http://127.0.0.1:{self._server.server_port}/")
-
-    def take(self, said):
-        for one in said["removed"]:
-            self.holds.pop(one["value"], None)
-        self.holds |= {one["value"]: one["n"] for one in said["put"]}
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
+from tests.exchange.agent.receiver import Receiver
 
 
 @pytest.fixture

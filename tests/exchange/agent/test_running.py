@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from exchange.agent import counting, explaining, jobs, outputs, running
+from exchange.agent import counting, explaining, jobs, loading, outputs
 from exchange.agent.blocklist import Blocklist
 from exchange.agent.configuration import Settings
 from exchange.agent.policy import Policy
@@ -19,6 +20,7 @@ from exchange.client.config import Config
 from exchange.client.errors import ApiError
 from exchange.stix import words
 from tests.exchange.agent.fake import FakeExchange
+from tests.exchange.agent.receiver import Receiver
 from tests.waiting import until
 
 FIRST, SECOND, THIRD = "198.51.100.1", "198.51.100.2", "198.51.100.3"
@@ -56,14 +58,13 @@ def pull(agent, job=None):
 @contextmanager
 def keeping(agent):
     """The thread that judges is at work."""
-    with closing(agent._told()) as told:
-        thread = threading.Thread(target=agent._keep, args=(told,), kwargs={"switched": agent._state()[1]}, daemon=True)
-        thread.start()
-        try:
-            yield thread
-        finally:
-            agent.stop()
-            thread.join()
+    thread = threading.Thread(target=agent._keep, kwargs={"switched": agent._state()[1]}, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        agent.stop()
+        thread.join()
 
 
 def say(fake, value, **more):
@@ -126,7 +127,7 @@ def test_look_ups_leave_out_what_a_feeds_kind_and_min_confidence_leave_out(fake,
     sure = jobs.Job(state / "sure", state, kind="account-pattern", min_confidence=70)
     other = jobs.Job(state / "other", state, kind="payment-fingerprint", min_confidence=90)
     agent = made(jobs=(sure, other) if beside else (sure,))
-    with running.looking_up(agent.settings) as agent.blocklist:
+    with loading.looking_up(agent.settings) as agent.blocklist:
         for _ in ("read whole", "read again value by value"):
             assert words_of(agent, FIRST, SECOND, THIRD) == ["block", "none", "none"]
             assert agent.blocklist.check("par", token).word == "none"
@@ -208,3 +209,27 @@ def test_counts_and_suspects_are_told_where_nothing_is_listed(made, tmp_path, fa
     agent.blocklist.update([FIRST])
     assert (len(agent.blocklist), agent.about()["blocked"]) == (0, 1)
     assert agent.about()["suspects"]["problem"]
+
+
+def test_an_output_that_hangs_keeps_up_neither_look_ups_nor_the_kill_switch_nor_files(fake, made, tmp_path):
+    say(fake, FIRST)
+    say(fake, SECOND)
+    target = tmp_path / "list.txt"
+    with closing(Receiver()) as receiver:
+        receiver.gate.clear()
+        slow = replace(receiver.sink, timeout_s=3_600)
+        agent = made(outputs=(("webhook 1", slow), ("file 2", outputs.File(target))))
+        try:
+            with keeping(agent):
+                until(lambda: held(target) == [FIRST, SECOND] and receiver.heard)
+                revoke(fake, FIRST)
+                pull(agent)
+                until(lambda: words_of(agent, FIRST, SECOND) == ["none", "block"] and held(target) == [SECOND])
+                with closing(jobs.open_store(agent.settings.jobs[0])) as store:
+                    store.kill(["*"])
+                until(lambda: words_of(agent, SECOND) == ["none"] and held(target) == [])
+                assert (receiver.heard, receiver.holds) == (1, {}), "it hangs still"
+                receiver.gate.set()
+                until(lambda: receiver.heard == 2 and receiver.holds == {})
+        finally:
+            receiver.gate.set()
