@@ -11,6 +11,7 @@ from indicators import stored
 from indicators.ending import withdrawing
 from indicators.log import changes
 from indicators.models import Change, Holding
+from indicators.opinions import flooding, recording, tallying
 from indicators.publishing import storing
 from indicators.telling import notifying
 from partners.audiences import AudienceSpec
@@ -39,7 +40,7 @@ def hand_over(partner_id: UUID, heir_id: UUID) -> int:
 
     What the heir holds itself is withdrawn instead, for it has its own word on that, and so is what was published
     without the partner's name, for the heir's would tell whose it was. Audiences stay, but for groups
-    that the heir is not in. Every reader is told that the partner's statement is gone; whoever sees the heir's, of
+    that the heir is not in. What others say of it, and what they met of it, stays with it. Every reader is told that the partner's statement is gone; whoever sees the heir's, of
     that: in this order, so that nobody is without it for longer than a page.
     """
     partner, heir = viewer_whatever_state(partner_id), viewer_whatever_state(heir_id)
@@ -62,6 +63,9 @@ def hand_over(partner_id: UUID, heir_id: UUID) -> int:
     audience_of = {held.holding_id: audiences[held.audience_id] for held in versions}
     nobody = intern_withdrawn(partner_id)
     became = storing.hand_over(heir_id, audience_of, [held.object_id for held in versions])
+    recording.hand_over(became, heir_id=heir_id)
+    tallying.hand_over(became, heir_id=heir_id)
+    flooding.hand_over(became)
     storing.turn([storing.Turned(holding, nobody, Holding.State.WITHDRAWN, None) for holding in became])
     audit.record(
         audit.Verb.OBJECTS_HANDED_OVER, by=partner, target=f"partner:{heir.partner_slug}", ids=handed, withdrawn=kept

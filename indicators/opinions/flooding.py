@@ -159,6 +159,18 @@ def _disarm(publisher: UUID, found: Mapping[int, int]) -> int:
     return len(ended)
 
 
+def hand_over(became: Mapping[int, int]) -> None:
+    """Have the levels that a publisher let stand hold for the holdings of its heir that took their place, by key."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HAND_OVER, [list(became), list(became.values())])
+
+
+_HAND_OVER = """
+UPDATE indicators_flood f SET holding_id = new.heirs
+FROM unnest(%s::bigint[], %s::bigint[]) AS new(id, heirs) WHERE f.holding_id = new.id
+"""
+
+
 @app.task(name="indicators.opinions.flooding.catch_up")
 def catch_up() -> None:
     """Count the sightings that came, and disarm what floods."""

@@ -190,6 +190,18 @@ def _tell(judged: set[tuple[int, int]]) -> None:
         transaction.on_commit(notifying.hint, robust=True)
 
 
+def hand_over(became: Mapping[int, int], *, heir_id: UUID) -> None:
+    """Have opinions on holdings be on those of the heir that took their place, by key; the heir judges none of its own."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HAND_OVER, [list(became), list(became.values()), heir_id])
+
+
+_HAND_OVER = """
+UPDATE indicators_opinion j SET holding_id = new.heirs
+FROM unnest(%s::bigint[], %s::bigint[]) AS new(id, heirs) WHERE j.holding_id = new.id AND j.partner_id <> %s
+"""
+
+
 def tell(rows: Iterable[Opinion]) -> None:
     """Have those who hear these opinions look at what they judge anew. Last in the transaction."""
     _tell({(row.holding_id, row.audience_id) for row in rows})

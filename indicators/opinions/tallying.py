@@ -184,6 +184,18 @@ def _record(sighting: Holding) -> None:
     _keep(sighting.publisher_id, rows, by=by)
 
 
+def hand_over(became: Mapping[int, int], *, heir_id: UUID) -> None:
+    """Count what others met of holdings for those of the heir that took their place, by key."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HAND_OVER, [list(became), list(became.values()), heir_id])
+
+
+_HAND_OVER = """
+UPDATE indicators_tally t SET holding_id = new.heirs
+FROM unnest(%s::bigint[], %s::bigint[]) AS new(id, heirs) WHERE t.holding_id = new.id AND t.partner_id <> %s
+"""
+
+
 def forget() -> None:
     """Delete what is older than it is kept."""
     Tally.unrestricted.filter(hour__lt=clock.now() - KEPT).delete()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from exchange import clock
 from exchange.lists import pages
-from indicators.ending import deciding
+from indicators.ending import deciding, leaving
 from indicators.feeds import snapshots
 from indicators.feeds.filters import Filter
 from indicators.log import changes
@@ -146,6 +146,27 @@ def test_what_floods_is_in_no_old_file(cast, theirs, settings, tmp_path):
         ack(cast, who, theirs, blocked=5_000)
     flooding.catch_up()
     assert reader.get(path).status_code == 202
+
+
+def test_what_is_handed_over_keeps_what_was_met_of_it_and_the_level_that_its_publisher_let_stand(cast):
+    made = build.an_indicator(tlp_word="green")
+    build.publish(cast.viewer("aster"), made, everyone=True)
+    subscribers = ("borealis", "cygnus", "eridanus")
+    for who in subscribers:
+        ack(cast, who, made["id"], blocked=5_000)
+    flooding.catch_up()
+    (waiting,) = read(Caller(cast.keys["aster"]).get("disarmed"))["disarmed"]
+    read(Caller(cast.keys["aster"]).send("POST", "disarmed/undo", {"ids": [waiting["id"]]}))
+    leaving.hand_over(cast.aster.pk, cast.dorado.pk)
+    flooding.catch_up()
+    handed = Holding.unrestricted.get(stix_id=made["id"], publisher=cast.dorado)
+    assert (handed.state, Flood.unrestricted.get().holding_id) == ("live", handed.pk)
+    assert Tally.unrestricted.filter(holding=handed).count() == len(subscribers)
+    for who in subscribers:
+        ack(cast, who, made["id"], blocked=10**6)
+    flooding.catch_up()
+    handed.refresh_from_db()
+    assert handed.state == "disarmed", "a hundred times more floods here, too"
 
 
 def test_it_stays_disarmed_until_its_publisher_says_so_and_can_be_made_final(cast, theirs, monkeypatch):

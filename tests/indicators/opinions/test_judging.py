@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from exchange import clock
 from exchange.errors import Conflict
-from indicators.ending import withdrawing
+from indicators.ending import leaving, withdrawing
 from indicators.feeds import blocklists, preview, proving
 from indicators.feeds.filters import EVERYTHING, Filter, accepted
 from indicators.log import changes
@@ -74,6 +74,22 @@ def test_a_dissent_disarms_for_who_hears_it_and_a_confirmation_brings_back(world
     giving.give(cast.viewer("borealis"), stix_id, opinion="agree", reason="confirmed_here")
     assert _listed(cast.viewer("borealis"))
     assert giving.read(eve, stix_id)[0].standing == "supported"
+
+
+def test_what_is_handed_over_stays_disputed_but_for_what_its_heir_said(world: Any) -> None:
+    cast, eve, stix_id = world
+    for who in ("borealis", "cygnus"):
+        giving.give(cast.viewer(who), stix_id, opinion="disagree", reason="false_positive")
+    assert giving.read(eve, stix_id)[0].standing == "refuted"
+    head = changes.head()
+    leaving.hand_over(cast.aster.pk, cast.cygnus.pk)
+    recording.catch_up()
+    for viewer in (cast.viewer("borealis"), cast.viewer("cygnus"), eve):
+        assert not _listed(viewer)
+        assert ("upsert", "revised") not in _told(viewer, head)
+        (judged,) = giving.read(viewer, stix_id)
+        assert (judged.publisher.slug, judged.standing) == ("cygnus", "disputed")
+        assert [one.partner.slug for one in judged.opinions] == ["borealis"]
 
 
 def test_the_delta_that_is_proved_drops_what_is_disputed(world: Any) -> None:
