@@ -21,7 +21,7 @@ from partners.viewer import Viewer
 
 #: Objects of one side that are read, and sides of one value.
 _ENDS, _SIDES = 6, 50
-#: Where at most so many carry a value, all are looked at.
+#: Where at most so many that the viewer sees carry a value, all are looked at.
 _FEW = 32
 
 
@@ -110,14 +110,19 @@ LATERAL (
     WHERE c.version_id = n.newest AND c.op = 'upsert')
 """
 # A row for each side of a value. Walks who carries the value, and the rows of the log that told of each. Where more
-# than a few do, of each audience that it is said to only the newest and the first holdings are looked at. What one
-# carries is found by its key (OFFSET 0 keeps it so): others that carry the value may be many.
+# than a few do that the viewer sees, of each audience that it is said to only the newest and the first holdings are
+# looked at: who is hidden is not counted, or their number would show by which way is taken. What one carries is found by its key (OFFSET 0 keeps it so): others that carry the value may be many.
 _SIDES_OF = f"""
 WITH {walking.OPEN}, few AS MATERIALIZED (
     SELECT asked.id AS value, k.holding_id AS holding
     FROM unnest(%(values)s::uuid[]) asked(id) CROSS JOIN LATERAL (
-        SELECT k.holding_id FROM indicators_carries k
-        WHERE k.token_value_id = asked.id AND k.audience_id IS NOT NULL LIMIT %(few)s + 1) k
+        SELECT k.holding_id
+        FROM {carrying.AUDIENCES.format(value="asked.id")} told
+        JOIN partners_audience a ON a.id = told.audience_id AND {SEEN}
+        CROSS JOIN LATERAL (
+            SELECT k.holding_id FROM indicators_carries k
+            WHERE k.token_value_id = asked.id AND k.audience_id = a.id LIMIT %(few)s + 1) k
+        LIMIT %(few)s + 1) k
 ), many AS MATERIALIZED (
     SELECT value FROM few GROUP BY value HAVING count(*) > %(few)s
 ), said AS MATERIALIZED (

@@ -196,6 +196,21 @@ def test_the_objects_that_matches_name_bound_a_page_and_the_cursor_goes_on(cast,
     assert pages >= 8
 
 
+def test_a_hidden_holder_moves_nothing_where_a_few_become_many(cast, monkeypatch):
+    """Of just as many as are all looked at, the one that was revised last is shown, whoever else holds the value."""
+    monkeypatch.setattr(standing, "_FEW", 9)
+    mine = [making.account_pattern(carrier={"token": SAME}) for _ in range(8)]
+    say(cast, "borealis")
+    build.publish(cast.viewer("aster"), *mine, partners=("aster",))
+    build.publish(cast.viewer("aster"), revised := mine[1] | {"modified": build.later()}, partners=("aster",))
+    aster = Caller(cast.keys["aster"])
+    before = aster.get("matches").content
+    assert revised["id"].encode() in before
+    for who in ("borealis", "cygnus"):
+        say(cast, who, 2, partners=("dorado",))
+        assert aster.get("matches").content == before
+
+
 @pytest.mark.parametrize("seed", runs(3, quick=1))
 def test_of_many_that_carry_a_value_some_stand_for_all(cast, seed, monkeypatch):
     """With any number counted as many: each value is found once by pages of any size, as if all were looked at."""
