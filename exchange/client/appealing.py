@@ -49,6 +49,9 @@ def appeal(
     else:
         console.print(f"Filed: {filed['id']}. Each publisher gets a ticket, never your name.", markup=False)
         _print(filed["tickets"], empty="You see no indicator that names it, beside those that wait already.")
+        if dissents := filed.get("dissents"):
+            left = f" {dissents['left']} are left: file again." if dissents["left"] else ""
+            console.print(f"Your dissent was given on {dissents['given']}.{left}", markup=False)
 
 
 def _value() -> str:

@@ -89,7 +89,8 @@ class StatisticsView(Face):
 
 
 def _filed(one: appealing.Filed) -> dict[str, Any]:
-    return {
+    said = {} if one.dissents is None else {"dissents": {"given": one.dissents.given, "left": one.dissents.left}}
+    return said | {
         "id": one.appeal.pk,
         "at": clock.rfc3339(one.appeal.at),
         "reason": one.appeal.reason,

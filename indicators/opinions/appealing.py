@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
@@ -31,7 +31,7 @@ from exchange.stix import words
 from exchange.translating import later
 from indicators import living, publishing
 from indicators.ending import revoking
-from indicators.models import Appeal, Holding, Ticket
+from indicators.models import Appeal, Holding, Opinion, Ticket
 from indicators.opinions import giving
 from indicators.stix import drafts
 from indicators.values import carrying
@@ -47,6 +47,8 @@ from partners.viewer import Viewer
 CLOCK = timedelta(hours=72)
 #: Tokens of one appeal; appeals of one partner within a day; its tickets of one appeal, and open, at one publisher.
 MOST_TOKENS, MOST_A_DAY, MOST_TICKETS, MOST_OPEN = 16, 50, 20, 100
+#: Objects that one appeal dissents from.
+MOST_DISSENTS = 100
 _DAY, _STATISTICS, _KEPT = timedelta(days=1), timedelta(days=90), timedelta(days=365)
 #: How long it is tried to find what the filer does not see, and the pause while the filer is suspended.
 _SOUGHT, _PAUSE = timedelta(days=30), timedelta(hours=1)
@@ -70,11 +72,20 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Dissents:
+    """Of what the filer sees: on how many ids its dissent was given now, and on how many more it was not for room."""
+
+    given: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
 class Filed:
-    """An appeal as its filer reads it: the tickets on what it sees."""
+    """An appeal as its filer reads it: the tickets on what it sees; dissents in the answer to its filing alone."""
 
     appeal: Appeal
     tickets: tuple[Shown, ...]
+    dissents: Dissents | None = None
 
 
 def file(viewer: Viewer, tokens: Sequence[drafts.TokenValue], *, reason: str, dissent: bool = False) -> Filed:
@@ -104,13 +115,28 @@ def file(viewer: Viewer, tokens: Sequence[drafts.TokenValue], *, reason: str, di
         mailing.ask_later(_UNSEEN, asked, kept=_SOUGHT, partner_id=viewer.partner_id)
         audit.record(audit.Verb.APPEAL_FILED, by=viewer, target=f"appeal:{appeal.pk}", tokens=len(tokens))
     filed = _filed(viewer, [appeal])[0]
-    if dissent:
-        for ticket in filed.tickets:
-            try:
-                giving.give(viewer, ticket.stix_id, opinion="disagree", reason=reason)
-            except ExchangeError:  # it has ended since, or may not be judged: the ticket stands
-                continue
-    return filed
+    return replace(filed, dissents=_dissent(viewer, keys, reason=reason)) if dissent else filed
+
+
+def _dissent(viewer: Viewer, keys: Sequence[UUID], *, reason: str) -> Dissents:
+    """Dissent from what carries these values and the viewer sees, whether or not its publisher got a ticket just now.
+
+    What it dissents from already stays as it is; so who files again goes on where `MOST_DISSENTS` ended.
+    """
+    seen = Holding.objects.visible_to(viewer).filter(pk__in=[pk for pk, _ in _carriers(viewer, keys, seen=True)])
+    judged = Opinion.unrestricted.filter(
+        partner=viewer.partner_id, says__lt=0, said_by__state=Holding.State.LIVE, said_by__newest__isnull=False
+    )
+    owed = seen.exclude(pk__in=judged.filter(holding__in=seen).values("holding"))
+    ids = list(dict.fromkeys(owed.order_by("pk").values_list("stix_id", flat=True)))
+    given = 0
+    for stix_id in ids[:MOST_DISSENTS]:
+        try:
+            giving.give(viewer, stix_id, opinion="disagree", reason=reason)
+        except ExchangeError:  # it has ended since, or may not be judged: a ticket stands
+            continue
+        given += 1
+    return Dissents(given, len(ids[MOST_DISSENTS:]))
 
 
 def ask_unseen(asked: str) -> None:

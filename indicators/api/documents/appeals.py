@@ -28,6 +28,13 @@ class TicketList(serializers.Serializer[object]):
     tickets = TicketDocument(many=True)
 
 
+class DissentsDocument(serializers.Serializer[object]):
+    """The filer's own opinion on what it sees."""
+
+    given = serializers.IntegerField(help_text="Indicators on which it was given now.")
+    left = serializers.IntegerField(help_text="Those on which it was not, for their number: file again.")
+
+
 class AppealDocument(serializers.Serializer[object]):
     """An appeal, with the tickets on what its filer sees."""
 
@@ -36,6 +43,7 @@ class AppealDocument(serializers.Serializer[object]):
     reason = serializers.CharField()
     tokens = serializers.IntegerField(help_text="How many; they are not kept.")
     tickets = TicketDocument(many=True)
+    dissents = DissentsDocument(required=False, help_text="In the answer to an appeal with `dissent` alone.")
 
 
 class AppealList(serializers.Serializer[object]):

@@ -179,6 +179,24 @@ def test_with_dissent_it_is_out_of_the_filers_lists_at_once(cast):
     assert (judged["standing"], judged["opinions"][0]["reason"]) == ("disputed", "false_positive")
 
 
+def test_with_dissent_it_is_given_on_all_that_is_seen_whatever_waits_there_already(cast, monkeypatch):
+    monkeypatch.setattr(appealing, "MOST_TICKETS", 1)
+    monkeypatch.setattr(appealing, "MOST_DISSENTS", 2)
+    theirs = [published(cast) for _ in range(3)]
+    hidden = published(cast, "aster", partners=("cygnus",))
+    assert "dissents" not in filed(cast)
+    assert [filed(cast, dissent=True)["dissents"] for _ in range(3)] == [
+        {"given": 2, "left": 1},
+        {"given": 1, "left": 0},
+        {"given": 0, "left": 0},
+    ]
+    standings = [
+        read(Caller(cast.keys["aster"]).get(f"objects/{stix_id}/opinions"))["judged"][0]["standing"]
+        for stix_id in (*theirs, hidden)
+    ]
+    assert standings == ["disputed"] * 3 + ["unreviewed"]
+
+
 def test_what_is_overdue_is_told_once(cast, monkeypatch):
     admin = build.a_user(cast.aster)
     theirs = published(cast)
