@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from exchange import clock
 from exchange.lists.lines import shown
 from indicators.models import StixObject
 from indicators.stix import vocabulary
@@ -121,18 +122,20 @@ def _external(data: Mapping[str, Any]) -> set[str]:
 
 def _time_line(read: Sequence[tuple[StixObject, Mapping[str, Any]]]) -> dict[str, Any]:
     """From when to when what is described was seen, if anybody says so; and on which days how much was published."""
-    firsts = sorted(filter(None, (_said(data, _FIRST) for _, data in read)))
-    lasts = sorted(filter(None, (_said(data, _LAST) for _, data in read)))
+    firsts = [moment for _, data in read for moment in _said(data, _FIRST)]
+    lasts = [moment for _, data in read for moment in _said(data, _LAST)]
     days = Counter(one.modified.date().isoformat() for one, _ in read if one.modified is not None)
     return {
-        "first_seen": firsts[0] if firsts else None,
-        "last_seen": lasts[-1] if lasts else None,
+        "first_seen": _written(min(firsts, default=None)),
+        "last_seen": _written(max(lasts, default=None)),
         "published": [{"day": day, "objects": bucket(count)} for day, count in sorted(days.items())],
     }
 
 
-def _said(data: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    return next((data[name] for name in names if isinstance(data.get(name), str)), None)
+def _said(data: Mapping[str, Any], names: Sequence[str]) -> list[datetime]:
+    """The moments that an object says itself or by our extension; what is no moment is no text for the form either."""
+    written = [one.get(name) for one in (data, _extension(data)) for name in names]
+    return [moment for each in written if isinstance(each, str) and (moment := clock.moment_of(each)) is not None]
 
 
 def _measures(read: Sequence[tuple[StixObject, Mapping[str, Any]]]) -> dict[str, Any]:

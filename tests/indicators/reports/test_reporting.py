@@ -484,6 +484,18 @@ def test_the_form_counts_in_powers_of_ten_and_says_techniques_time_line_and_meas
     assert scene.hidden["id"] not in files["objects.csv"].decode() + files["form.json"].decode()
 
 
+def test_the_form_says_from_when_to_when_indicators_were_seen_and_takes_moments_alone(scene, dorado):
+    seen = {"first_seen": "2026-10-02T09:00:00Z", "last_seen": "2026-10-05T11:00:00Z"}
+    ours = build.an_indicator(tlp_word="green", extension=seen)
+    strange = sdo("campaign", "Strange", first_seen="0000", last_seen="zz")
+    build.publish(scene.aster, ours, strange, link(ours, scene.campaign), link(strange, scene.campaign), everyone=True)
+    package = scene.released()
+    files = files_of(dorado.get(f"reports/{package.pk}/package").content)
+    assert strange["id"] in files["bundle.json"].decode()
+    told = json.loads(files["form.json"])["time_line"]
+    assert {name: told[name] for name in seen} == seen
+
+
 @pytest.mark.parametrize("hiding", [Attribution.PSEUDONYM, Attribution.EXCHANGE])
 def test_the_form_counts_named_publishers_alone_so_that_it_tells_nobody_who_hides(scene, dorado, hiding):
     def publishing(partner, attribution):
