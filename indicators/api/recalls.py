@@ -27,7 +27,7 @@ class RecallsView(Face):
     @extend_schema(operation_id="recalls", responses=RecallList)
     def get(self, request: Request) -> HttpResponse:
         """The newest recalls, with what became of them; nobody else sees them."""
-        return answer({"recalls": [_document(one) for one in recalling.listed(viewer_of(request))]})
+        return answer({"recalls": [_listed(one) for one in recalling.listed(viewer_of(request))]})
 
     @extend_schema(operation_id="prepare_recall", request=requests.RecallWish, responses={201: RecallDocument})
     def post(self, request: Request) -> HttpResponse:
@@ -100,24 +100,30 @@ class FinishRecallView(Face):
         return answer(_document(recalling.finish(viewer_of(request), recall_id)))
 
 
+def _listed(one: recalling.Listed) -> dict[str, Any]:
+    return _said(one.recall, asked=one.asked, objects=one.objects)
+
+
 def _document(recall: Recall, *, with_ids: bool = False) -> dict[str, Any]:
+    said = _said(recall, asked=recall.asked, objects=len(recall.holdings))
+    return said | {"ids": recalling.ids_of(recall, at_most=_IDS)} if with_ids else said
+
+
+def _said(recall: Recall, *, asked: dict[str, Any], objects: int) -> dict[str, Any]:
     ending = recall.ending
-    said: dict[str, Any] = {
+    return {
         "id": recall.pk,
         "state": "prepared" if ending is None else ending.state,
-        "asked": recall.asked,
+        "asked": asked,
         "at": clock.rfc3339(recall.at),
         "actor": recall.actor,
-        "objects": len(recall.holdings),
+        "objects": objects,
         "recalled": None if ending is None else ending.objects_ended,
         "recalled_at": None if ending is None else clock.rfc3339(ending.at),
         "until": clock.rfc3339(ending.until) if ending and ending.until else None,
         "needs_second_person": ending is not None and not ending.alone and ending.state == ending.State.DISARMED,
         "brought_back": None if ending is None else ending.brought_back,
     }
-    if with_ids:
-        said["ids"] = recalling.ids_of(recall, at_most=_IDS)
-    return said
 
 
 def _receipts(found: released.Receipts | None) -> dict[str, Any] | None:

@@ -8,15 +8,15 @@ decide at once one finds it decided.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import BigIntegerField, F, Func, Q, QuerySet
 
-from exchange import clock
+from exchange import bodies, clock
 from exchange.celery import app
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound
 from exchange.sql import Message
@@ -41,7 +41,7 @@ from partners.viewer import Viewer
 
 _PAGE = 100
 _KEPT = timedelta(days=2)
-#: So many revoked versions are published at a time.
+#: So many revoked versions are published at a time, or fewer where they are many bytes.
 _REVOKED_AT_ONCE = 500
 
 
@@ -213,10 +213,10 @@ def _finish(by: Viewer | None, ending: Ending, rows: Sequence[Disarmed]) -> None
     storing.turn([Turned(row.holding_id, row.audience_id, Holding.State.LIVE, row.newest_id) for row in rows])
     publisher = by or _of_the_clock(ending.partner_id)
     if publisher is not None:
-        for start in range(0, len(rows), _REVOKED_AT_ONCE):
+        for portion in _portions(rows):
             try:
                 with transaction.atomic():
-                    _revoke(publisher, ending, rows[start : start + _REVOKED_AT_ONCE])
+                    _revoke(publisher, ending, portion)
             except ExchangeError:  # its end stands; of its bytes nothing is kept
                 pass
     unsaid = Holding.unrestricted.filter(pk__in=[row.holding_id for row in rows], state=Holding.State.LIVE)
@@ -225,10 +225,29 @@ def _finish(by: Viewer | None, ending: Ending, rows: Sequence[Disarmed]) -> None
     storing.turn([Turned(pk, asleep[pk], revoked, None) for pk in unsaid.order_by("pk").values_list("pk", flat=True)])
 
 
+def _portions(rows: Sequence[Disarmed]) -> Iterator[list[Disarmed]]:
+    """All of them in their order, as many at a time as are published together: no more bytes than one push may have."""
+    octets = Func(F("body"), function="octet_length", output_field=BigIntegerField())
+    for start in range(0, len(rows), _REVOKED_AT_ONCE):
+        some = rows[start : start + _REVOKED_AT_ONCE]
+        held = StixObject.unrestricted.filter(pk__in=[row.newest_id for row in some])
+        sizes: dict[int, int | None] = dict(held.values_list("pk", octets))
+        portion: list[Disarmed] = []
+        left = bodies.MAX_BATCH_BYTES
+        for row in some:
+            size = sizes.get(row.newest_id) or 0
+            if portion and size > left:
+                yield portion
+                portion, left = [], bodies.MAX_BATCH_BYTES
+            portion.append(row)
+            left -= size
+        yield portion
+
+
 def _revoke(by: Viewer, ending: Ending, rows: Sequence[Disarmed]) -> None:
     """Publish the revoked versions: they go where the objects are, and readers of TAXII find them."""
-    bodies = [row.body for row in rows if row.body] if ending.verb == Ending.Verb.REVOKE else _revoked_versions(rows)
-    raw = [body.encode() for body in bodies]
+    versions = [row.body for row in rows if row.body] if ending.verb == Ending.Verb.REVOKE else _revoked_versions(rows)
+    raw = [body.encode() for body in versions]
     body = b'{"objects":[' + b",".join(raw) + b"]}"
     elements: list[Element] = list(parsing.read_batch(body)) if raw else []
     elements += [Revocation(len(elements) + place, row.holding.stix_id) for place, row in enumerate(rows)]

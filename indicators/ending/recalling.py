@@ -16,7 +16,7 @@ from uuid import UUID
 
 import orjson
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Func, IntegerField, JSONField, Q
 
 from exchange import clock
 from exchange.errors import Conflict, NotFound, Refused
@@ -34,6 +34,8 @@ from partners.viewer import Viewer
 
 #: Objects of one recall: more are recalled in several.
 MOST = 50_000
+#: Recalls of one partner that are only prepared: the oldest give way.
+MOST_PREPARED = 50
 #: How long a prepared recall can be carried out, and how long one that was carried out is kept with its receipts.
 PREPARED, KEPT = timedelta(hours=1), timedelta(days=90)
 _LISTED = 100
@@ -75,6 +77,8 @@ class Wanted:
 def prepare(by: Viewer, wanted: Wanted) -> Recall:
     """Find what is to be recalled, and keep exactly that. Nobody is told, and nothing ends.
 
+    Beyond `MOST_PREPARED` the oldest that was only prepared is forgotten.
+
     Raises Forbidden without the scope to publish and for a key for some groups, Refused where nothing is said, an id
     is not held, or there are more than `MOST`.
     """
@@ -85,6 +89,9 @@ def prepare(by: Viewer, wanted: Wanted) -> Recall:
     if len(found) > MOST:
         raise Refused(f"More than {MOST:,} objects: recall them in parts, by time.", code="too-many-objects", at="")
     with transaction.atomic():
+        only_prepared = Recall.objects.of(by).filter(ending=None)
+        old = list(only_prepared.order_by("-at", "-pk").values_list("pk", flat=True)[MOST_PREPARED - 1 :])
+        Recall.unrestricted.filter(pk__in=old, ending=None).delete()
         made = Recall.unrestricted.create(
             partner_id=by.partner_id, actor=by.actor, asked=wanted.to_json(), holdings=found
         )
@@ -129,11 +136,32 @@ def carry_out(by: Viewer, recall_id: UUID) -> Recall:
     return recall
 
 
-def listed(viewer: Viewer) -> list[Recall]:
-    """The newest recalls of the viewer's partner."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A recall among others, without the keys of what it names; of the ids that were asked for the first."""
+
+    recall: Recall
+    objects: int
+    asked: dict[str, Any]
+
+
+def listed(viewer: Viewer) -> list[Listed]:
+    """The newest recalls of the viewer's partner. One names up to `MOST`, so a hundred are told in short."""
     viewer.require(Scope.PUBLISH)
     viewer.require_all_groups()
-    return list(Recall.objects.of(viewer).select_related("ending").order_by("-at", "-pk")[:_LISTED])
+    own = Recall.objects.of(viewer).select_related("ending").defer("asked", "holdings")
+    size = Func(F("holdings"), function="cardinality", output_field=IntegerField())
+    brief = Func(F("asked"), template=_IN_BRIEF, output_field=JSONField())
+    found = own.annotate(size=size, brief=brief).order_by("-at", "-pk")[:_LISTED]
+    return [Listed(one, objects=one.size, asked=one.brief) for one in found]
+
+
+# What was asked for, with the first hundred of its ids. `expressions` is the column, and nothing that somebody said.
+_IN_BRIEF = """
+CASE WHEN jsonb_array_length(%(expressions)s -> 'ids') > 100
+     THEN jsonb_set(%(expressions)s, '{ids}', jsonb_path_query_array(%(expressions)s, '$.ids[0 to 99]'))
+     ELSE %(expressions)s END
+"""
 
 
 def find(viewer: Viewer, recall_id: UUID, *, locked: bool = False) -> Recall:

@@ -19,7 +19,7 @@ class RecallDocument(serializers.Serializer[object]):
 
     id = serializers.UUIDField()
     state = serializers.ChoiceField(["prepared", "disarmed", "undone", "final"])
-    asked = serializers.DictField(help_text="What was asked for.")
+    asked = serializers.DictField(help_text="What was asked for; in a list, of `ids` the first hundred.")
     at = serializers.DateTimeField(help_text="When it was prepared.")
     actor = serializers.CharField()
     objects = serializers.IntegerField(help_text="How many it names, exactly.")

@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange import clock
+from exchange import bodies, clock
 from exchange.errors import Forbidden
 from indicators import detectors, reading
 from indicators.ending import deciding, recalling, released
@@ -85,6 +87,39 @@ def test_it_is_frozen_first_and_what_came_since_stays(cast):
     assert (undone["state"], undone["brought_back"]) == ("undone", 3)
     agent.catch_up()
     assert agent.ids() == {*ids, *since}
+
+
+def test_of_what_is_only_prepared_the_newest_are_kept_and_a_list_tells_of_each_in_short(cast, monkeypatch):
+    monkeypatch.setattr(recalling, "MOST_PREPARED", 2)
+    ids = published(cast, 101)
+    done = prepared(cast, ids=ids[:1])
+    act(cast, done, "carry-out")
+    first, *kept = [prepared(cast, ids=ids[1:]), prepared(cast, ids=ids), prepared(cast, ids=ids[1:])]
+    aster = Caller(cast.keys["aster"])
+    assert code(aster.get(f"recalls/{first['id']}"), 404) == "not-found"
+    with CaptureQueriesContext(connection) as asked:
+        listed = read(aster.get("recalls"))["recalls"]
+    assert [one["id"] for one in listed] == [kept[1]["id"], kept[0]["id"], done["id"]], "what was carried out stays"
+    assert [(one["objects"], one["asked"]["ids"]) for one in listed] == [
+        (100, ids[1:]), (100, ids[:100]), (1, ids[:1])
+    ]  # fmt: skip
+    assert not [one for one in asked if '"indicators_recall"."holdings",' in one["sql"]], "their keys stay there"
+    assert read(aster.get(f"recalls/{kept[0]['id']}"))["asked"]["ids"] == ids
+
+
+def test_the_ends_of_a_recall_are_published_in_portions_of_no_more_bytes_than_a_push(cast, monkeypatch):
+    ids = published(cast, 3, name="n" * 200)
+    sizes, publish = [], deciding._revoke
+    monkeypatch.setattr(
+        deciding, "_revoke", lambda by, ending, rows: sizes.append(len(rows)) or publish(by, ending, rows)
+    )
+    recall = prepared(cast, ids=ids)
+    act(cast, recall, "carry-out")
+    size = max(len(one) for one in StixObject.unrestricted.filter(body__isnull=False).values_list("body", flat=True))
+    monkeypatch.setattr(bodies, "MAX_BATCH_BYTES", 2 * size + 1)
+    assert act(cast, recall, "finish")["state"] == "final"
+    assert sizes == [2, 1]
+    assert set(Holding.unrestricted.values_list("state", flat=True)) == {"revoked"}
 
 
 def test_by_id_detector_version_time_and_campaign(cast):
