@@ -382,6 +382,18 @@ def test_a_stale_package_shows_nothing_of_what_it_held(scene):
     assert scene.open["id"] not in page
 
 
+def test_who_prepares_and_sees_it_no_more_does_not_learn_whether_the_recipient_does(scene):
+    other = build.an_indicator(tlp_word="green")
+    build.publish(scene.cast.viewer("borealis"), other, link(other, scene.campaign), everyone=True)
+    package = scene.prepare()
+    assert package.left_out == 1
+    borealis = Caller(scene.cast.keys["borealis"])
+    read(borealis.send("PUT", f"objects/{other['id']}/audience", {"partners": ["dorado"]}))
+    assert reporting.own(scene.counsel)[0][1] is False, "the pages say so already"
+    with pytest.raises(Conflict, match="prepare it anew"):
+        reporting.release(scene.counsel, package.pk)
+
+
 def test_lists_cost_as_many_queries_for_ten_packages_as_for_one(scene, dorado):
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
