@@ -39,9 +39,10 @@ def hand_over(partner_id: UUID, heir_id: UUID) -> int:
     """Make `heir_id` the publisher of all that a partner holds; returns how many holdings it took over.
 
     What the heir holds itself is withdrawn instead, for it has its own word on that, and so is what was published
-    without the partner's name, for the heir's would tell whose it was. Audiences stay, but for groups
-    that the heir is not in. What others say of it, and what they met of it, stays with it. Every reader is told that the partner's statement is gone; whoever sees the heir's, of
-    that: in this order, so that nobody is without it for longer than a page.
+    without the partner's name, for the heir's would tell whose it was. Audiences stay, but for groups that the heir
+    is not in. What others say of it, and what they met of it, stays with it. Every reader is told that the partner's
+    statement is gone; whoever sees the heir's, of that: in this order, so that nobody is without it for longer than a
+    page.
     """
     partner, heir = viewer_whatever_state(partner_id), viewer_whatever_state(heir_id)
     for publisher in sorted({partner_id, heir_id}):

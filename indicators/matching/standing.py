@@ -111,7 +111,8 @@ LATERAL (
 """
 # A row for each side of a value. Walks who carries the value, and the rows of the log that told of each. Where more
 # than a few do that the viewer sees, of each audience that it is said to only the newest and the first holdings are
-# looked at: who is hidden is not counted, or their number would show by which way is taken. What one carries is found by its key (OFFSET 0 keeps it so): others that carry the value may be many.
+# looked at: who is hidden is not counted, or their number would show by which way is taken. What one carries is found
+# by its key (OFFSET 0 keeps it so): others that carry the value may be many.
 _SIDES_OF = f"""
 WITH {walking.OPEN}, few AS MATERIALIZED (
     SELECT asked.id AS value, k.holding_id AS holding

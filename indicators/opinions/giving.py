@@ -88,7 +88,13 @@ def said(viewer: Viewer, stix_id: str) -> Opinion | None:
 def word_of(row: Opinion) -> str:
     """The word of an opinion, as it was written: `strongly-agree`."""
     newest = row.said_by.newest
-    return str(orjson.loads(newest.body)["opinion"]) if newest is not None else ""
+    return "" if newest is None else _word(newest)
+
+
+def _word(version: StixObject) -> str:
+    """Empty where it says none: the version was revised, and what is recorded of it is still of the one before."""
+    word = orjson.loads(version.body).get("opinion")
+    return word if isinstance(word, str) and word in recording.SAYS else ""
 
 
 def take_back(viewer: Viewer, stix_id: str) -> None:
@@ -145,7 +151,7 @@ def read(viewer: Viewer, stix_id: str) -> list[Judged]:
     given: dict[int, list[Given]] = {}
     for row in heard:
         newest = row.said_by.newest
-        if newest is not None and row.partner_id != _publisher(holdings, row.holding_id):
+        if newest is not None and _word(newest) and row.partner_id != _publisher(holdings, row.holding_id):
             given.setdefault(row.holding_id, []).append(_given(viewer, row, newest))
     return [
         Judged(
@@ -165,11 +171,10 @@ def _publisher(holdings: list[Holding], holding_id: int) -> uuid.UUID:
 def _given(viewer: Viewer, row: Opinion, newest: StixObject) -> Given:
     own = row.partner_id == viewer.partner_id
     source = Source(row.partner_id, row.partner.name, row.partner.slug)
-    word = str(orjson.loads(newest.body)["opinion"])
     made = newest.modified or newest.stored_at
     return Given(
         source,
-        word,
+        _word(newest),
         row.reason,
         made,
         row.said_by.stix_id,

@@ -76,9 +76,17 @@ def _kept(opinion: Holding, said: _Said, *, actor: str) -> set[tuple[int, int]]:
         if row is not None and _is_same(row, said):
             told |= _moved(row, opinion)
             continue
+        if row is None and _says_newer(holding, opinion, said):
+            continue
         told |= {(holding.pk, opinion.audience_id)} | ({(holding.pk, row.audience_id)} if row else set())
         _keep(holding, opinion, said, actor=actor)
     return told
+
+
+def _says_newer(holding: Holding, opinion: Holding, said: _Said) -> bool:
+    """Whether its partner says something newer of the holding by another opinion: recorded anew is not said anew."""
+    newer = Opinion.unrestricted.filter(holding=holding, partner=opinion.publisher_id, place__gt=said.place)
+    return newer.filter(said_by__state=Holding.State.LIVE, said_by__newest__isnull=False).exists()
 
 
 def _moved(row: Opinion, opinion: Holding) -> set[tuple[int, int]]:
@@ -191,7 +199,7 @@ def _tell(judged: set[tuple[int, int]]) -> None:
 
 
 def hand_over(became: Mapping[int, int], *, heir_id: UUID) -> None:
-    """Have opinions on holdings be on those of the heir that took their place, by key; the heir judges none of its own."""
+    """Have opinions on holdings be on those of the heir that took their place, by key; but for the heir's own."""
     with connection.cursor() as cursor:
         cursor.execute(_HAND_OVER, [list(became), list(became.values()), heir_id])
 

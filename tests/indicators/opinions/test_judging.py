@@ -434,6 +434,33 @@ def test_an_opinion_that_was_pushed_counts_like_one_that_was_given(world: Any) -
     assert giving.read(cast.viewer("aster"), stix_id)[0].standing == "refuted"
 
 
+def test_of_two_opinions_of_a_partner_the_newer_word_stands_though_the_older_is_recorded_anew(world: Any) -> None:
+    cast, _, stix_id = world
+    borealis = cast.viewer("borealis")
+    older, newer = (_an_opinion(borealis, [stix_id]) | {"opinion": word} for word in ("disagree", "agree"))
+    for said in (older, newer):
+        build.publish(borealis, said, everyone=True)
+        recording.catch_up()
+    where = f"objects/{older['id']}/audience"
+    read(Caller(build.a_key(cast.borealis)).send("PUT", where, {"groups": ["ring"]}))
+    recording.catch_up()
+    (judged,) = giving.read(cast.viewer("aster"), stix_id)
+    assert [one.opinion for one in judged.opinions] == ["agree"]
+
+
+def test_an_opinion_that_was_revised_to_say_nothing_is_read_by_nobody(world: Any) -> None:
+    """Until it is recorded, what is kept is still of its version before."""
+    cast, _, stix_id = world
+    borealis = cast.viewer("borealis")
+    said = _an_opinion(borealis, [stix_id])
+    build.publish(borealis, said, everyone=True)
+    recording.catch_up()
+    silent = {name: value for name, value in said.items() if name != "opinion"} | {"modified": build.later()}
+    assert build.publish(borealis, silent, everyone=True).counts["accepted"] == 1
+    (judged,) = read(Caller(cast.keys["aster"]).get(f"objects/{stix_id}/opinions"))["judged"]
+    assert judged["opinions"] == []
+
+
 def test_many_opinions_are_recorded_before_the_log_is_locked_so_that_no_two_wait_for_each_other(world: Any) -> None:
     """Who gives an opinion locks it, then the log; the follower once took the log between two opinions."""
     cast, _, _ = world
