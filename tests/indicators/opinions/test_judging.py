@@ -441,8 +441,8 @@ def test_of_two_opinions_of_a_partner_the_newer_word_stands_though_the_older_is_
     for said in (older, newer):
         build.publish(borealis, said, everyone=True)
         recording.catch_up()
-    where = f"objects/{older['id']}/audience"
-    read(Caller(build.a_key(cast.borealis)).send("PUT", where, {"groups": ["ring"]}))
+    narrowed = Caller(cast.keys["borealis"]).send("PUT", f"objects/{older['id']}/audience", {"groups": ["ring"]})
+    assert narrowed.status_code == 204
     recording.catch_up()
     (judged,) = giving.read(cast.viewer("aster"), stix_id)
     assert [one.opinion for one in judged.opinions] == ["agree"]

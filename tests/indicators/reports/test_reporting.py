@@ -388,7 +388,7 @@ def test_who_prepares_and_sees_it_no_more_does_not_learn_whether_the_recipient_d
     package = scene.prepare()
     assert package.left_out == 1
     borealis = Caller(scene.cast.keys["borealis"])
-    read(borealis.send("PUT", f"objects/{other['id']}/audience", {"partners": ["dorado"]}))
+    assert borealis.send("PUT", f"objects/{other['id']}/audience", {"partners": ["dorado"]}).status_code == 204
     assert reporting.own(scene.counsel)[0][1] is False, "the pages say so already"
     with pytest.raises(Conflict, match="prepare it anew"):
         reporting.release(scene.counsel, package.pk)
