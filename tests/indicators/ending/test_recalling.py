@@ -101,7 +101,7 @@ def test_of_what_is_only_prepared_the_newest_are_kept_and_a_list_tells_of_each_i
         listed = read(aster.get("recalls"))["recalls"]
     assert [one["id"] for one in listed] == [kept[1]["id"], kept[0]["id"], done["id"]], "what was carried out stays"
     assert [(one["objects"], one["asked"]["ids"]) for one in listed] == [
-        (100, ids[1:]), (100, ids[:100]), (1, [gone])
+        (100, ids[1:]), (101, ids[:100]), (1, [gone])
     ]  # fmt: skip
     assert not [one for one in asked if '"indicators_recall"."holdings",' in one["sql"]], "their keys stay there"
     assert read(aster.get(f"recalls/{kept[0]['id']}"))["asked"]["ids"] == ids
