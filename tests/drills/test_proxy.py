@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -37,13 +37,13 @@ def listens(port):
 class Web:
     """`python -m exchange.web` on one port, as `exchange-web@PORT` runs it."""
 
-    def __init__(self, port):
-        self.port = port
+    def __init__(self, port, **settings):
+        self.port, self.settings = port, settings
         self.start()
 
     def start(self):
         line = ["exchange.web", "tests.drills.echo:application", "--port", str(self.port), "--workers", "2"]
-        self.process = subprocess.Popen([sys.executable, "-m", *line], cwd=ROOT, env=os.environ)
+        self.process = subprocess.Popen([sys.executable, "-m", *line], cwd=ROOT, env=os.environ | self.settings)
         until(lambda: listens(self.port))
 
     def end(self):
@@ -157,6 +157,45 @@ def test_web_processes_that_are_restarted_one_after_the_other_under_load_lose_no
             each.result()
     assert set(answered) == {200}
     assert len(pids) > 2 * RESTARTS
+
+
+def sends(tmp_path, port, head, body):
+    """What is answered to who sends a body, or a part of it, and waits."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as plain,
+        trusting(tmp_path).wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        connection.sendall(f"POST /batches HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode())
+        with suppress(OSError):  # whoever was answered need not be read to the end
+            connection.sendall(body)
+        answer = b""
+        with suppress(OSError):
+            while more := connection.recv(65_536):
+                answer += more
+        return answer.decode()
+
+
+def test_how_slow_a_sender_may_be_and_how_much_comes_is_said_by_the_exchange(tmp_path):
+    """By a proxy that takes whole bodies first, a stranger could send for days, and fill its disk with 33 MB each."""
+    with slow_web() as web, proxying(tmp_path, web.port, web.port) as port:
+        half = sends(tmp_path, port, "Content-Length: 2000", b"x" * 1000)
+        assert half.startswith("HTTP/1.1 408"), half
+        assert "too-slow" in half
+        whole = b"x" * 1_000_000
+        chunked = b"f4240\r\n" + whole + b"\r\n0\r\n\r\n"
+        for head, body in (("Content-Length: 1000000", whole), ("Transfer-Encoding: chunked", chunked)):
+            said = sends(tmp_path, port, f"{head}\r\nConnection: close", body)
+            assert said.startswith("HTTP/1.1 200"), said
+
+
+@contextmanager
+def slow_web():
+    """Which waits a second for what is slow."""
+    web = Web(ports.free(), STALLED_SECONDS="1")
+    try:
+        yield web
+    finally:
+        web.end()
 
 
 TOKEN = "exl_abcdefgh_secret"
