@@ -51,14 +51,18 @@ def livez(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Database, migrations, broker, beat's last sign of life, the portal's files; 503 unless all are well.
+    """Database, migrations, the portal's files, broker, beat's last sign of life; 503 unless all are well.
+
+    With `?serving`, for who hands requests out, unless the first three are: the others are one for all processes, and
+    pushes, polls and removals go on without them.
 
     The key service is told beside them and makes nothing unready: without it nothing is tokenised, but all else goes
     on, and a process that a proxy took away for it would hold back removals, too.
     """
     KEYS.begin()
     checks = LOOK.answer()
-    ready = all(answer == "ok" for answer in checks.values())
+    needed = _SERVING if "serving" in request.GET else checks
+    ready = all(checks[name] == "ok" for name in needed)
     said = {"status": "ok" if ready else "not ready", "checks": checks | KEYS.answer()}
     return JsonResponse(said, status=200 if ready else 503)
 
@@ -165,10 +169,11 @@ _SEEN = {
     "backup": _Seen("exchange_backup_age_seconds", "Since the last base backup."),
     "restore drill": _Seen("exchange_restore_drill_age_seconds", "Since the last restore drill that went well."),
 }
-#: A row where a slot for the archive was made (`exchange.backup`): the log that PostgreSQL keeps for it.
+#: A row where a slot for the archive was made (`exchange.backup`): the log that PostgreSQL keeps for it. Without end
+#: where it keeps none any more: what comes will never be received.
 _BEHIND = f"""
-SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) FROM pg_replication_slots
-WHERE slot_name = '{keeping.SLOT}' AND restart_lsn IS NOT NULL AND NOT pg_is_in_recovery()
+SELECT coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 'Infinity') FROM pg_replication_slots
+WHERE slot_name = '{keeping.SLOT}' AND NOT pg_is_in_recovery()
 """
 
 
@@ -262,7 +267,9 @@ def _key_service() -> str:
 
 STORE = Look({"database": _database})
 BROKER = Look({"broker": _broker})
-LOOK = Look({"database": _database, "migrations": _migrations, "broker": _broker, "beat": _beat, "assets": _assets})
+# Those without which nothing is served come first: a broker that hangs keeps none of them waiting.
+_SERVING = {"database": _database, "migrations": _migrations, "assets": _assets}
+LOOK = Look({**_SERVING, "broker": _broker, "beat": _beat})
 KEYS = Look({"key_service": _key_service})
 
 

@@ -93,7 +93,8 @@ def copy(url: str, directory: Path, *, keys: Mapping[str, str]) -> Base:
 def receive(url: str, directory: Path, *, slot: str = SLOT) -> None:
     """Become pg_receivewal, which receives the log until it is stopped and begins again by itself. Raises Failed.
 
-    Each write is flushed and confirmed at once, so that the slot says what the archive has.
+    Each write is flushed and confirmed at once, so that the slot says what the archive has. A slot that the server gave
+    up (`max_slot_wal_keep_size`) is made anew.
     """
     version = _version_of(url)
     asked = programs.server(url)
@@ -101,11 +102,35 @@ def receive(url: str, directory: Path, *, slot: str = SLOT) -> None:
     to = archive_of(directory)
     _private(directory)
     base = [receiver, "--dbname", asked.words, "--slot", slot, "--no-password"]
+    gap = not keeps(url, slot)
     programs.run([*base, "--create-slot", "--if-not-exists"], environment=asked.environment)
     with psycopg.connect(url, connect_timeout=10) as connection:
         (segment,) = connection.execute("SELECT redo_wal_file FROM pg_control_checkpoint()").fetchone() or ("",)
     turn_to(segment, to)
+    if gap:
+        pass_over_to(segment, to)
     os.execve(receiver, [*base, "--directory", str(to), "--synchronous"], dict(asked.environment))  # noqa: S606 - PostgreSQL's own program
+
+
+def keeps(url: str, slot: str) -> bool:
+    """Whether the server keeps its log for the slot. One for which it keeps none is dropped: it never heals."""
+    with psycopg.connect(url, connect_timeout=10) as connection:
+        asked = "SELECT restart_lsn IS NOT NULL FROM pg_replication_slots WHERE slot_name = %s"
+        (kept,) = connection.execute(asked, [slot]).fetchone() or (None,)
+        if kept is False:
+            connection.execute("SELECT pg_drop_replication_slot(%s)", [slot])
+    return bool(kept)
+
+
+def pass_over_to(segment: str, archive: Path) -> None:
+    """Have pg_receivewal go on with this segment, if what the archive has ends before it: for a slot that is new.
+
+    It would ask for the end of the archive, which the server may have deleted, for ever. Between the two there is no
+    point to restore to; a base backup from now on needs nothing of before.
+    """
+    there = [path.name[:_SEGMENT_CHARACTERS] for path in archive.iterdir() if _SEGMENT.fullmatch(path.name)]
+    if there and max(there) < segment:
+        (archive / f"{segment}.partial").touch(mode=0o600)
 
 
 def turn_to(segment: str, archive: Path) -> None:

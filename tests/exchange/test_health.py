@@ -1,7 +1,9 @@
 """Alive, ready, and measured."""
 
+import re
 import threading
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -52,6 +54,16 @@ def test_not_ready_when_the_sign_of_life_lies_in_the_future(client, broker, seco
     Heartbeat.objects.create(name="beat", at=clock.now() + timedelta(seconds=seconds))
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["checks"]["beat"]) == (200 if said == "ok" else 503, said)
+
+
+def test_a_cluster_takes_no_web_process_away_for_what_all_of_them_lack(client, monkeypatch):
+    """Without beat or a broker each of them would be unready at once, and pushes and removals refused by the proxy."""
+    chart = (Path(__file__).resolve().parents[2] / "deploy/helm/templates/web.yaml").read_text()
+    (path,) = re.findall(r"readinessProbe:\s+httpGet:\s+path: (\S+)", chart)
+    answer = client.get(path)
+    assert (answer.status_code, answer.json()["checks"]["beat"]) == (200, "never seen")
+    monkeypatch.setitem(health.LOOK.checks, "migrations", lambda: "pending")
+    assert client.get(path).status_code == 503
 
 
 def test_the_task_is_the_sign_of_life(client):

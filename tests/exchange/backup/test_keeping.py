@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
+from exchange import health, pooling
 from exchange.backup import keeping, programs, restoring
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -69,6 +71,34 @@ def test_after_a_restore_the_archive_goes_on_with_the_new_line_of_the_server(tmp
     ]
     aside = sorted(path.name for path in (tmp_path / "00000001").iterdir())
     assert aside == ["000000010000000000000005", "000000010000000000000006.partial"]
+
+
+def test_after_a_gap_the_archive_goes_on_with_what_the_server_still_has(tmp_path):
+    for name in ("000000010000000000000003", "000000010000000000000004.partial"):
+        (tmp_path / name).touch()
+    before = {path.name for path in tmp_path.iterdir()}
+    keeping.pass_over_to("000000010000000000000004", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == before, "there is no gap"
+    keeping.pass_over_to("000000010000000000000009", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} - before == {"000000010000000000000009.partial"}
+
+
+@pytest.mark.django_db
+def test_a_slot_for_which_the_server_keeps_nothing_any_more_is_made_anew_and_told_of():
+    """As one that `max_slot_wal_keep_size` ended: it has no place in the log."""
+    url = pooling.direct()
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute("SELECT pg_create_physical_replication_slot(%s, false)", [keeping.SLOT])
+        try:
+            assert health.measured()["exchange_archive_behind_bytes"] == float("inf")
+            assert not keeping.keeps(url, keeping.SLOT)
+            server.execute("SELECT pg_create_physical_replication_slot(%s, true)", [keeping.SLOT])
+            assert keeping.keeps(url, keeping.SLOT)
+        finally:
+            server.execute(
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s",
+                [keeping.SLOT],
+            )
 
 
 def test_a_restore_overwrites_nothing(tmp_path):
