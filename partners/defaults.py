@@ -42,9 +42,9 @@ class DefaultAudience:
         }
 
     def within(self, other: DefaultAudience | None) -> bool:
-        """Whether it names nobody whom `other` does not name. Where nothing is set, nothing is sent there yet."""
+        """Whether it names nobody whom `other` does not name; nobody is named where nothing is set."""
         if other is None:
-            return True
+            return False
         named = set(self.groups) <= set(other.groups) and set(self.partners) <= set(other.partners)
         return named and self.open_to_everyone <= other.open_to_everyone
 

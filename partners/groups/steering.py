@@ -78,13 +78,15 @@ def change(by: Viewer, wanted: Settings, *, since: Settings | None = None) -> No
             raise Conflict("Somebody has changed the settings in this moment: look again.", code="changed-meanwhile")
         if wanted.default_audience != before.default_audience:
             _require_known(wanted.default_audience, by=by)
-        if not by.is_person and _loosens(wanted, before):
+        first = not partner.default_audience_was_set
+        if not by.is_person and _loosens(wanted, before, first_default=first):
             raise Forbidden("A key may tighten these settings; a person loosens them.", code="needs-a-person")
         if wanted.default_tlp < strictest(wanted.ceiling, operator_ceiling_of(partner)).tlp:
             raise Refused("More open than your ceiling.", code="over-ceiling", at="/default_tlp")
         Partner.objects.filter(pk=partner.pk).update(
             default_tlp=wanted.default_tlp,
             default_audience=None if wanted.default_audience is None else wanted.default_audience.to_json(),
+            default_audience_was_set=not first or wanted.default_audience is not None,
             ceiling_tlp=wanted.ceiling.tlp,
             ceiling_width=wanted.ceiling.width,
             alone_tlp=wanted.alone.tlp,
@@ -109,7 +111,9 @@ def set_default_audience(
     before = DefaultAudience.of(Partner.objects.get(pk=partner.pk).default_audience)
     if before == default:
         return
-    Partner.objects.filter(pk=partner.pk).update(default_audience=None if default is None else default.to_json())
+    Partner.objects.filter(pk=partner.pk).update(
+        default_audience=None if default is None else default.to_json(), default_audience_was_set=True
+    )
     changed = {"default_audience": [_named(before), _named(default)]}
     target = f"partner:{partner.slug}"
     audit.record(audit.Verb.SETTINGS_CHANGED, by=by, target=target, about=partner.pk, changed=changed, why=why)
@@ -183,14 +187,19 @@ def set_operator_caps(partner: Partner, caps: Caps, *, by: Viewer) -> None:
             audit.record(audit.Verb.CAPS_CHANGED, by=by, target=f"partner:{partner.slug}", about=about, **told)
 
 
-def _loosens(wanted: Settings, before: Settings) -> bool:
+def _loosens(wanted: Settings, before: Settings, *, first_default: bool) -> bool:
+    """Whether anything may go further; a default audience where there never was one takes nothing from a person."""
+    default = wanted.default_audience
+    wider_default = (
+        default is not None and default != before.default_audience and not default.within(before.default_audience)
+    )
     more = before.alone_objects is not None and (
         wanted.alone_objects is None or wanted.alone_objects > before.alone_objects
     )
     return (
         more
         or wanted.default_tlp < before.default_tlp
-        or (wanted.default_audience is not None and not wanted.default_audience.within(before.default_audience))
+        or (wider_default and not first_default)
         or wanted.ceiling.loosens(before.ceiling)
         or wanted.alone.loosens(before.alone)
         or wanted.caps.loosens(before.caps)

@@ -60,6 +60,9 @@ class Partner(models.Model):
     clearance = models.SmallIntegerField(choices=Tlp, help_text="The strictest marking it may receive.")
     default_tlp = models.SmallIntegerField(choices=Tlp, default=Tlp.AMBER, help_text="For objects without a marking.")
     default_audience = models.JSONField(null=True, help_text="Of what is pushed without one; null where none is set.")
+    default_audience_was_set = models.BooleanField(
+        default=False, db_default=False, help_text="Whether one ever was: from then on a person alone sets it anew."
+    )
     unnamed = models.BooleanField(default=False, help_text="Whether it has published anything without its name.")
     created_at = models.DateTimeField(default=clock.now)
     sight = models.IntegerField(default=0, help_text="How often what it may see has changed: a stale viewer is found.")

@@ -124,11 +124,24 @@ def test_the_api_shows_and_sets_it_and_a_key_does_not_widen_it(cast):
     assert read(key.send("PATCH", "partner", {"default_tlp": "red"}))["default_audience"] == narrower
     wider = {"groups": ["ring"], "partners": ["cygnus"]}
     assert code(key.send("PATCH", "partner", {"default_audience": wider}), 403) == "needs-a-person"
+
+
+def test_a_key_sets_the_first_one_and_none_after_one_was_cleared_or_left(cast):
+    new = register_partner(name="Eos", slug="eos", kind="lab")
+    ring = membership.create(admin(new), name="Cards", purpose="Cards.", basis=BASIS)
+    key, wide = (
+        Caller(build.a_key(new, Scope.READ, Scope.ADMIN)),
+        {"open_to_everyone": True, "groups": [], "partners": []},
+    )
+    first = {"open_to_everyone": False, "groups": [ring.slug], "partners": []}
+    assert read(key.send("PATCH", "partner", {"default_audience": first}))["default_audience"] == first
     assert read(key.send("PATCH", "partner", {"default_audience": None}))["default_audience"] is None
-    assert read(key.send("PATCH", "partner", {"default_audience": wider}))["default_audience"] == {
-        "open_to_everyone": False,
-        **wider,
-    }
+    for again in (wide, first):
+        assert code(key.send("PATCH", "partner", {"default_audience": again}), 403) == "needs-a-person"
+    steering.change(admin(new), replace(steering.settings_of(new), default_audience=DefaultAudience(groups=(ring.pk,))))
+    assert key.send("POST", f"groups/{ring.slug}/leave", {}).status_code == 204
+    assert read(key.get("partner"))["default_audience"] is None
+    assert code(key.send("PATCH", "partner", {"default_audience": wide}), 403) == "needs-a-person"
 
 
 @pytest.mark.parametrize(
