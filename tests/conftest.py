@@ -179,6 +179,7 @@ def incarnation_known(monkeypatch):
 def hints(monkeypatch):
     """No broker in tests unless asked for: what is hinted is counted, and followers are called by hand."""
     from exchange.hints import SENDER
+    from indicators.log import following
     from indicators.telling import notifying
     from partners import mailing
 
@@ -189,6 +190,7 @@ def hints(monkeypatch):
 
     monkeypatch.setattr(notifying, "hint", lambda: count("notifying"))
     monkeypatch.setattr(SENDER, "send_soon", lambda task: None)
+    monkeypatch.setattr(following, "MOST_S", 600.0)  # nobody is there to go on
     monkeypatch.setattr(mailing, "hint", mailing.post)  # whatever is told by e-mail is sent at once
     return told
 

@@ -15,10 +15,14 @@ log = get_logger()
 FOLLOWERS = ("bounds", "lines", "opinions", "tallies")
 #: What takes longer than this is said in the log: everybody else who follows under this name waits for it.
 SLOW_S = 5.0
+#: Others of a worker's few threads have their turn after this, however fast the log grows.
+MOST_S = 2.0
 
 
-def follow(name: str, step: Callable[[int], int], *, rest: Callable[[], bool] = lambda: False) -> None:
+def follow(name: str, step: Callable[[int], int], *, rest: Callable[[], bool] = lambda: False) -> bool:
     """Call `step(after)` until it has nothing left; it returns the place reached, in the transaction that did the work.
+
+    Returns whether anything was left after MOST_S: the caller then sends its task again, behind what waits.
 
     A step that finds more than one transaction should do notes it in a table; `rest()`, called after each step, does a
     part of that and says whether there is more.
@@ -29,8 +33,11 @@ def follow(name: str, step: Callable[[int], int], *, rest: Callable[[], bool] = 
     if name not in FOLLOWERS:
         raise ValueError(f"{name} is none of {', '.join(FOLLOWERS)}: nobody would measure how far behind it is")
     Progress.objects.get_or_create(name=name)
-    while _advance(name, step, rest):
-        pass
+    until = time.monotonic() + MOST_S
+    while more := _advance(name, step, rest):
+        if time.monotonic() > until:
+            break
+    return more
 
 
 def _advance(name: str, step: Callable[[int], int], rest: Callable[[], bool]) -> bool:

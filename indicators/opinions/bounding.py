@@ -22,6 +22,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from exchange import hints
 from exchange.celery import app
 from exchange.errors import Refused
 from indicators.log import changes, following
@@ -287,4 +288,5 @@ RETURNING giver_id, said_by_id"""
 @app.task(name="indicators.opinions.bounding.catch_up")
 def catch_up() -> None:
     """Bring all that is said where it may be."""
-    following.follow("bounds", lambda after: find(after=after), rest=bring)
+    if following.follow("bounds", lambda after: find(after=after), rest=bring):
+        hints.SENDER.send_soon(catch_up)

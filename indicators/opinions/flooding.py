@@ -20,7 +20,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from exchange import clock
+from exchange import clock, hints
 from exchange.celery import app
 from exchange.sql import Message
 from indicators.ending import disarming
@@ -174,5 +174,6 @@ FROM unnest(%s::bigint[], %s::bigint[]) AS new(id, heirs) WHERE f.holding_id = n
 @app.task(name="indicators.opinions.flooding.catch_up")
 def catch_up() -> None:
     """Count the sightings that came, and disarm what floods."""
-    following.follow("tallies", lambda after: tallying.find(after=after))
+    if following.follow("tallies", lambda after: tallying.find(after=after)):
+        hints.SENDER.send_soon(catch_up)
     break_floods()

@@ -289,7 +289,8 @@ def hint() -> None:
 @app.task(name="indicators.opinions.recording.catch_up")
 def catch_up() -> None:
     """Record every opinion that has not been recorded yet."""
-    following.follow("opinions", lambda after: find(after=after))
+    if following.follow("opinions", lambda after: find(after=after)):
+        hints.SENDER.send_soon(catch_up)
 
 
 def recorded(said_by: int, *, actor: str) -> None:

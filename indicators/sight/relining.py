@@ -56,7 +56,8 @@ def step(after: int) -> int:
 @app.task(name="indicators.sight.relining.catch_up")
 def catch_up() -> None:
     """Tell who lost a line the next one."""
-    following.follow("lines", step)
+    if following.follow("lines", step):
+        hint()
     resighting.catch_up()
 
 

@@ -7,6 +7,7 @@ content leaves by one door, the delta feed.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -24,7 +25,7 @@ from exchange.celery import app
 from exchange.errors import Gone
 from indicators.feeds import hinting
 from indicators.feeds.filters import Filter
-from indicators.log import changes
+from indicators.log import changes, following
 from indicators.models import Delivery, Feed, FeedSet, Subscription
 from indicators.telling import claiming, concerning, delivering, looking, replaying, sending, subscribing, writing
 from partners.keys.auth import viewers_among
@@ -52,11 +53,11 @@ def dispatch(subscription_id: UUID) -> UUID | None:
     return next(iter(dispatch_all([subscription_id])), None)
 
 
-def dispatch_all(subscription_ids: Collection[UUID]) -> list[UUID]:
+def dispatch_all(subscription_ids: Collection[UUID], *, until: float | None = None) -> list[UUID]:
     """The same of several subscriptions, in one transaction; returns the deliveries.
 
     Whose row another worker holds is left to them. The log is looked at once more after the rows were let go, for
-    whoever came meanwhile found them taken and left.
+    whoever came meanwhile found them taken and left; after `until` (of the monotonic clock), by another sweep.
     """
     made: list[UUID] = []
     left = list(subscription_ids)
@@ -65,6 +66,9 @@ def dispatch_all(subscription_ids: Collection[UUID]) -> list[UUID]:
         made += [one.pk for one in deliveries]
         end = changes.head() if reached else 0
         left = [pk for pk, place in reached.items() if place < end]
+        if left and until is not None and time.monotonic() > until:
+            hint()
+            break
     return made
 
 
@@ -312,7 +316,7 @@ def sweep() -> None:
     """Find everything that is to be told or due, from the store alone, and wake workers for it."""
     if looking.is_behind():
         hints.SENDER.send_soon(look_behind)
-    woken, room = 0, _MOST_DUE - claiming.due()
+    woken, room, until = 0, _MOST_DUE - claiming.due(), time.monotonic() + following.MOST_S
     for together in batched(_to_be_told(), _TOGETHER):
         portions, most = [], 0
         for ids in together:
@@ -321,7 +325,7 @@ def sweep() -> None:
                 most += min(len(portions[-1]), claiming.SHARE)
         if not portions:
             break  # whoever delivers asks for another sweep
-        made = _dispatched(portions)
+        made = _dispatched(portions, until=until)
         room -= min(made, most)
         if made and woken < _MOST_WOKEN:
             wake()
@@ -329,11 +333,11 @@ def sweep() -> None:
     wake(min(-(-claiming.due() // claiming.SHARE), _MOST_WOKEN) - woken)
 
 
-def _dispatched(portions: Sequence[Sequence[UUID]]) -> int:
+def _dispatched(portions: Sequence[Sequence[UUID]], *, until: float) -> int:
     """How many messages were made or became due; where that fails for all together, each is tried by itself."""
     ids = [pk for portion in portions for pk in portion]
     try:
-        return len(dispatch_all(ids))
+        return len(dispatch_all(ids, until=until))
     except Exception as error:
         if len(ids) == 1:  # one subscription that cannot be told must not keep others from being told
             log.exception("subscription.not-told", subscription=str(ids[0]))
@@ -341,7 +345,7 @@ def _dispatched(portions: Sequence[Sequence[UUID]]) -> int:
         log.warning("subscriptions.told-singly", first=str(ids[0]), count=len(ids), error=type(error).__name__)
     singly: Iterable[Sequence[Sequence[UUID]]]
     singly = ([portion] for portion in portions) if len(portions) > 1 else ([[pk]] for pk in ids)
-    return sum(_dispatched(each) for each in singly)
+    return sum(_dispatched(each, until=until) for each in singly)
 
 
 def _to_be_told() -> list[list[UUID]]:
