@@ -173,8 +173,8 @@ class Blocklist:
         """The values of entries that a looked-up value meets."""
         tables = self._tables
         if subkind in tables.tokens:
-            known = self._tokening.memory(subkind).get(value, ()) if self._tokening else ()
-            yield from (token.hex() for token in known if token in tables.tokens[subkind])
+            known = self._tokening.known(subkind, value) if self._tokening else None
+            yield from (token.hex() for token in known or () if token in tables.tokens[subkind])
             yield value
         elif compared(subkind) == "net" and (net := allowing.network(value)) is not None:
             for shift, mark in tables.nets[net.version].shifts:
@@ -315,14 +315,14 @@ class Blocklist:
         if self._tokening is None:
             return UNKNOWN
         try:
-            tokens = self._tokening.tokens(subkind, value, timeout_s=timeout_s)
+            tokens, whole = self._tokening.sought(subkind, value, timeout_s=timeout_s)
         except ValueError:  # not of this kind, so nobody can have published it
             return NONE
-        if tokens is None:
-            return UNKNOWN
         table = self._tables.tokens[subkind]
         found = next((table[token] for token in tokens if token in table), None)
-        return NONE if found is None else self._hit(subkind, value, found)
+        if found is not None:
+            return self._hit(subkind, value, found)
+        return NONE if whole else UNKNOWN
 
     def _hit(self, subkind: str, value: str, found: Verdict) -> Verdict:
         """Count it; a value on an allowlist is let through, though the range that it lies in is not."""

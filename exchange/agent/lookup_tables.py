@@ -154,7 +154,9 @@ def at(stamp: str) -> datetime:
     return datetime.fromisoformat(stamp).astimezone(UTC)
 
 
-def by_token(table: dict[bytes, Verdict], memory: Mapping[str, tuple[bytes, ...]]) -> Callable[[str], Verdict | None]:
+def by_token(
+    table: dict[bytes, Verdict], memory: Mapping[str | bytes, tuple[bytes, ...]]
+) -> Callable[[str], Verdict | None]:
     """How a token is looked up: in hexadecimal digits, or a value whose token is known."""
     read, known = bytes.fromhex, memory.get
 

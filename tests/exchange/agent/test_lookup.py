@@ -285,7 +285,7 @@ def test_phrases_are_found_under_the_groups_key_with_nothing_asked(lab):
     lab.say("phrase", hmac.digest(b"g" * 32, forms.input_bytes("phrase", phrase), "sha256").hex())
     service = KeyService()
     block = Blocklist([lab.path], tokening=Tokening(service))
-    met = block.check_prompt(text)
+    met = block.check_prompt(text, timeout_s=60)
     assert [subkind for subkind, _ in met.signatures] == ["phrase"]
     assert met.verdict.word == "log"
 
