@@ -15,11 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 from exchange.agent import allowing, jobs
 from exchange.agent import policy as policies
-from exchange.agent.lookup_tables import NORMAL, Tables, at, blocks, stronger
+from exchange.agent.lookup_tables import NORMAL, Tables, at, blocks, of_two_tokens, stronger
 from exchange.agent.parts import Part
 from exchange.agent.policy import NONE, UNKNOWN, Floor, Policy, Statement, Verdict
 from exchange.agent.reporting import Counts
@@ -319,9 +320,8 @@ class Blocklist:
         except ValueError:  # not of this kind, so nobody can have published it
             return NONE
         table = self._tables.tokens[subkind]
-        found = next((table[token] for token in tokens if token in table), None)
-        if found is not None:
-            return self._hit(subkind, value, found)
+        if met := [table[token] for token in tokens if token in table]:
+            return self._hit(subkind, value, reduce(of_two_tokens, met))
         return NONE if whole else UNKNOWN
 
     def _hit(self, subkind: str, value: str, found: Verdict) -> Verdict:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from exchange.agent import allowing
-from exchange.agent.policy import NONE, Action, Statement, Verdict
+from exchange.agent.policy import KILL_SWITCH, NONE, STALE, Action, Statement, Verdict
 from exchange.agent.tokening import Tokening
 from exchange.lists.lines import compared
 from exchange.stix import words
@@ -57,6 +57,12 @@ class _Nets:
 def stronger(one: Verdict, other: Verdict) -> Verdict:
     """The one that blocks more; the first of equals."""
     return other if _weight(other) > _weight(one) else one
+
+
+def of_two_tokens(one: Verdict, other: Verdict) -> Verdict:
+    """What a value means that two tokens stand for: an allowlist that names one of them decides, else the stronger."""
+    named = next((each for each in (one, other) if each.suppressed_by not in {"", KILL_SWITCH, STALE}), None)
+    return named or stronger(one, other)
 
 
 def _weight(verdict: Verdict) -> tuple[int, int]:
@@ -158,15 +164,16 @@ def by_token(
     table: dict[bytes, Verdict], memory: Mapping[str | bytes, tuple[bytes, ...]]
 ) -> Callable[[str], Verdict | None]:
     """How a token is looked up: in hexadecimal digits, or a value whose token is known."""
-    read, known = bytes.fromhex, memory.get
+    read, known, get = bytes.fromhex, memory.get, table.get
 
     def look(value: str) -> Verdict | None:
         tokens = known(value)
         if tokens is not None:
+            best: Verdict | None = None
             for token in tokens:
-                if (found := table.get(token)) is not None:
-                    return found
-            return NONE
+                if (found := get(token)) is not None and found is not best:
+                    best = found if best is None else of_two_tokens(best, found)
+            return NONE if best is None else best
         if len(value) == _TOKEN_DIGITS:
             try:
                 return table.get(read(value), NONE)

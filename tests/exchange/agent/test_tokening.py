@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 import pytest
 
 from exchange.agent import tokening as tokening_module
+from exchange.agent.allowing import Allowed
 from exchange.agent.blocklist import NONE, UNKNOWN, Blocklist
-from exchange.agent.policy import Action
+from exchange.agent.policy import Action, Policy
 from exchange.agent.tokening import Tokening
 from exchange.client.errors import Unreachable
 from exchange.client.keeping import Kept
@@ -153,3 +154,28 @@ def test_of_a_long_prompt_neither_its_text_nor_any_number_of_tokens_is_remembere
     before = keys.asked
     assert tokening.tokens("skeleton", texts[-1], timeout_s=0)
     assert keys.asked == before
+
+
+def said_of(lab, address, publisher):
+    for form in forms.of("email", address):
+        lab.say("email", under("2026q4", form), publishers=[publisher])
+
+
+def test_of_the_tokens_of_an_address_the_strongest_decides(lab, tokening):
+    said_of(lab, "anna+1@gmail.com", "aster")
+    said_of(lab, "anna+2@gmail.com", "borealis")
+    block = Blocklist([lab.path], tokening=tokening)
+    for address in ("anna+1@gmail.com", "anna+2@gmail.com", "anna+3@gmail.com"):
+        for _ in range(2):  # asked about, and remembered
+            assert block.check("email", address, timeout_s=60).action is Action.BLOCK
+
+
+def test_an_allowlist_that_names_one_token_of_an_address_lets_it_through(lab, tokening):
+    said_of(lab, "anna+1@gmail.com", "aster")
+    said_of(lab, "anna+2@gmail.com", "borealis")
+    allowed = Allowed()
+    allowed.add("ours", [under("2026q4", "anna+1@gmail.com")])
+    block = Blocklist([lab.path], tokening=tokening, policy=Policy(allowed=allowed))
+    for _ in range(2):
+        assert block.check("email", "anna+1@gmail.com", timeout_s=60).suppressed_by == "ours"
+        assert block.check("email", "anna+2@gmail.com", timeout_s=60).action is Action.BLOCK
