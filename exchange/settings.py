@@ -381,10 +381,8 @@ BACKUP_DIR = Path(env.text("BACKUP_DIR", str(DATA_DIR / "backup"))).absolute()
 BACKUP_DATABASE_URL = env.text("BACKUP_DATABASE_URL") or env.text("DATABASE_URL")
 BACKUP_KEEP = env.number("BACKUP_KEEP", 7, least=1, most=1_000)
 
-# Snapshots of feeds: web processes and workers share this directory. Behind nginx, the address of an `internal`
-# location that is an alias of it: then nginx sends the files.
+# Snapshots of feeds: web processes and workers share this directory.
 SNAPSHOT_DIR = Path(env.text("SNAPSHOT_DIR", str(DATA_DIR / "snapshots"))).absolute()
-SNAPSHOT_ACCEL = env.text("SNAPSHOT_ACCEL")
 
 LOGGING_CONFIG = "exchange.logs.configure"
 LOGGING = {"level": env.choice("LOG_LEVEL", "INFO", of=("DEBUG", "INFO", "WARNING", "ERROR"))}

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from django.conf import settings
 from django.http import FileResponse, HttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 
@@ -58,9 +57,6 @@ class SnapshotView(Face):
             return HttpResponse(status=304, headers=headers)
         if request.method != "HEAD":
             reads.tally(viewer, surface="rest:snapshot", objects=found.rows, feed="" if feed == "all" else feed)
-        if settings.SNAPSHOT_ACCEL:  # the server before us sends it, and does the ranges
-            headers["X-Accel-Redirect"] = settings.SNAPSHOT_ACCEL + found.path.name
-            return HttpResponse(content_type=_MEDIA_TYPE, headers=headers)
         return _sent(request, found.path, headers)
 
 
