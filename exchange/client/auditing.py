@@ -68,7 +68,7 @@ def export(
     """Write your partner's records as signed JSON Lines. Needs a key with `admin`."""
     with client_of(url, key_file) as client:
         content = _extending(since, lambda first: client.log_export(first=first, since=first_day, until=last_day))
-    output.write_bytes(content)
+    _write(output, content, since)
     records = content.count(b"\n") - 2
     if as_json:
         print_json({"file": str(output), "records": records})
@@ -82,7 +82,8 @@ def head(output: Output, since: Since = None, as_json: Json = False, url: Url = 
     """Write the last signed head, to keep."""
     with client_of(url, key_file) as client:
         document = _extending(since, lambda first: client.log_head(first=first))
-    output.write_text(json.dumps({"type": "head", "format": audit.HEAD_FORMAT} | document) + "\n")
+    content = json.dumps({"type": "head", "format": audit.HEAD_FORMAT} | document) + "\n"
+    _write(output, content.encode(), since)
     if as_json:
         print_json({"file": str(output), "size": document["head"]["size"]})
     else:
@@ -102,11 +103,22 @@ def _extending[Answer](since: Path | None, fetch: Callable[[str], Answer]) -> An
         return fetch("")
 
 
+def _write(output: Path, content: bytes, since: Path | None) -> None:
+    """Write it; in the place of the kept file only once it proves that the log of that one grew, else beside it."""
+    if since is None or not output.exists() or not output.samefile(since):
+        output.write_bytes(content)
+        return
+    beside = output.with_name(f"{output.name}.new")
+    beside.write_bytes(content)
+    _compare(beside, since)
+    beside.replace(output.resolve())
+
+
 def _compare(output: Path, since: Path | None) -> None:
     """Say so, with an exit status, where what was written is not the log of the kept head, grown."""
     if since is None or (report := audit.compare(output, since)).ok:
         return
     for line in report.problems:
         errors.print(f"WRONG    {line}", markup=False)
-    errors.print(f"Keep {since}: it proves what the log was.", markup=False)
+    errors.print(f"Keep {since}: it proves what the log was. What came now is in {output}.", markup=False)
     raise typer.Exit(_status(report))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from datetime import timedelta
 
 import pytest
@@ -417,12 +418,23 @@ def gone_back(steps: int) -> None:
 
 
 @pytest.mark.parametrize("what", ["head", "export"])
-def test_who_keeps_a_head_is_told_that_the_log_went_back_by_an_exit_status_of_its_own(cast, history, command, what):
+def test_who_keeps_a_head_is_told_that_the_log_went_back_by_an_exit_status_of_its_own(
+    cast, history, command, tmp_path, what
+):
     build.publish(cast.viewer("aster"), build.an_indicator())
     grow()
     assert command(f"audit {what} -o kept.json").exit_code == 0
     assert command(f"audit {what} -o same.json --since kept.json").exit_code == 0
+    nightly = f"audit {what} -o nightly.json --since nightly.json"
+    shutil.copy(tmp_path / "kept.json", tmp_path / "nightly.json")
+    assert command(nightly).exit_code == 0
+    assert not (tmp_path / "nightly.json.new").exists()
+    before = (tmp_path / "nightly.json").read_bytes()
     gone_back(1)
+    done = command(nightly)
+    assert (done.exit_code, "the log went back" in done.output) == (3, True), done.output
+    assert (tmp_path / "nightly.json").read_bytes() == before, "it proves what the log was"
+    assert offline.read_head(tmp_path / "nightly.json.new").size < offline.read_head(tmp_path / "nightly.json").size
     done = command(f"audit {what} -o now.json --since kept.json")
     assert (done.exit_code, "the log went back" in done.output) == (3, True), done.output
     for _ in range(5):  # it grows beyond the kept head, and is another log
