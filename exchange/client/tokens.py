@@ -196,10 +196,16 @@ def publish_built(client: Client, built: list[tables.Built], **audience: Any) ->
     """
     objects = [one.indicator for one in built]
     result = as_far_as_answered(lambda: client.publish(objects, **audience))
-    _keep_made(client, [one for one in built if one.indicator["id"] in result.entered])
+    _keep_made(client, _taken(built, result))
     if result.stopped is None:
         _tell_due(client)
     return result
+
+
+def _taken(built: list[tables.Built], result: PublishResult) -> list[tables.Built]:
+    """What is in the exchange now, or will be once a second person confirms it, which nobody tells this machine."""
+    taken = result.entered | {one.stix_id for one in result.waiting}
+    return [one for one in built if one.indicator["id"] in taken]
 
 
 def _keep_made(client: Client, entered: list[tables.Built]) -> None:
@@ -284,7 +290,7 @@ def renew_all(client: Client, tokeniser: Tokeniser) -> PublishResult:
         return PublishResult()
     objects = [one.indicator for one in built]
     result = as_far_as_answered(lambda: client.publish(objects))
-    _keep_made(client, [one for one in built if one.indicator["id"] in result.entered])
+    _keep_made(client, _taken(built, result))
     return result
 
 

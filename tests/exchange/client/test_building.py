@@ -19,6 +19,7 @@ from exchange.client.keeping import Kept
 from exchange.client.tokenising import Token, Tokeniser, documents
 from exchange.stix import words
 from exchange.tokens import epochs, forms
+from indicators.models import HeldBatch
 from partners.groups import membership
 from partners.keys import auth
 from partners.models import Group, Membership
@@ -455,6 +456,10 @@ says = { elicitation = "cot", languages = ["en"] }
     status, out, _ = run(cast.aster, *push, "--json")
     told = json.loads(out)
     assert [one["index"] for one in told["waiting"]] == [0] * told["counts"]["waiting"] == [0]
+    assert told["waiting"][0]["id"] in err, "said again it keeps its id"
+    with Kept() as kept:
+        assert [one["object"]["id"] for one in kept.published()] == [told["waiting"][0]["id"]], "renew finds it"
+    assert len({bytes(one.digest) for one in HeldBatch.unrestricted.all()}) == 1, "said again it is no new version"
 
 
 #: One in eight has a card and a prompt, too. `CAPTURED_PEOPLE=10000` takes as many (CONTRIBUTING.md).
