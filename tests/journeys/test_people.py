@@ -100,7 +100,7 @@ def test_a_new_lab_is_invited_and_its_admin_signs_in_with_a_passkey(page, live_s
     page.goto(f"{live_server.url}/organisation/people/")
     page.get_by_label("A passkey", exact=True).check()
     page.click("button[value=demand]")
-    expect(page.get_by_role("status")).to_contain_text("Saved")
+    expect(page.locator(".note[role=status]")).to_contain_text("Saved")
     page.goto(f"{live_server.url}/")
     page.wait_for_selector(HOME)
     publishes_for_the_first_time(page, live_server)
