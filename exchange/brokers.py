@@ -28,8 +28,8 @@ def options(url: str) -> dict[str, Any]:
         "socket_timeout": _SOCKET_S,
         "socket_connect_timeout": _CONNECT_S,
         "socket_keepalive": True,
-        # What a killed worker had taken is seen again after this, and not after an hour. So is what runs longer, for a
-        # thread is given no end; every task may run twice.
+        # What a killed worker had taken is seen again after this, and not after an hour. So is a task that runs longer,
+        # for nothing ends a thread: every task may run twice.
         "visibility_timeout": 120,
     }
 

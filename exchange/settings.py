@@ -330,9 +330,9 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_TIME_LIMIT = 110
 CELERY_WORKER_PREFETCH_MULTIPLIER = 4
-# After a lost connection Celery would raise it step by step, from the threads of the pool: each reads an answer of
-# RabbitMQ's beside the thread that reads messages, and a frame torn in two left a worker deaf until RabbitMQ hung up,
-# three minutes later.
+# After a lost connection Celery would lower the count of messages that it fetches ahead, and raise it again from the
+# threads of the pool. Each reads RabbitMQ's answer beside the thread that reads messages: a frame torn in two left a
+# worker deaf for three minutes, until RabbitMQ hung up.
 CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]

@@ -28,6 +28,10 @@ def later(text: str) -> str:
 words = cache_control(public=True, max_age=3_600)(JavaScriptCatalog.as_view())
 
 
+#: What depends on the language: pages, and the words of their scripts. Machines are answered in English.
+_FOR_PEOPLE = ("text/html", "text/javascript")
+
+
 class LanguageMiddleware:
     """Answers people in the language that their browser asks for, of those that there are (`LANGUAGES`).
 
@@ -44,8 +48,9 @@ class LanguageMiddleware:
         language = get_language_from_request(request)
         with override(language):
             response = self._get_response(request)
-        response.headers.setdefault("Content-Language", language)
-        patch_vary_headers(response, ("Accept-Language",))
+        if response.headers.get("Content-Type", "").startswith(_FOR_PEOPLE):
+            response.headers.setdefault("Content-Language", language)
+            patch_vary_headers(response, ("Accept-Language",))
         return response
 
 

@@ -242,6 +242,8 @@ class Agent:
                 if self.blocklist is not None:
                     self.blocklist.suspects.renew()
             self._save_hits()
+            if "state" in self._troubles:  # what changed is still to be done, and not a thousand times a second
+                self._stop.wait(_LOOK_S)
             heard = self._changed.wait(_LOOK_S)
 
     def _look_up(self, since: Sequence[datetime], *, anew: bool) -> None:

@@ -220,20 +220,21 @@ _GROUP_ONCE = f"""CASE WHEN h.attribution = {int(Attribution.PSEUDONYM)} THEN (
            WHERE t.version_id = c.version_id AND k.group_id IS NOT NULL LIMIT 1) END"""
 # Whether the reader may have been told of the holding before the change `c`, in whatever version, while it had the
 # channel open. OFFSET 0 leads to the few rows of the versions (`change_by_version`), not to those of a channel.
-_TOLD_BEFORE = """
+_WHILE_OPEN = "{seq} > mine.since AND (mine.until IS NULL OR {seq} <= mine.until)"
+_TOLD_BEFORE = f"""
 EXISTS (SELECT FROM (SELECT e.channel, e.seq FROM indicators_stixobject v
                      JOIN indicators_change e ON e.version_id = v.id AND e.seq < c.seq
                      WHERE v.holding_id = c.holding_id OFFSET 0) e
-        JOIN mine ON mine.channel = e.channel AND e.seq > mine.since AND (mine.until IS NULL OR e.seq <= mine.until))
+        JOIN mine ON mine.channel = e.channel AND {_WHILE_OPEN.format(seq="e.seq")})
 """
 # Whether the change `c` is a remove of what its reader still sees, but otherwise than before: one of the groups where
-# they see it is gone, or it is their own and goes to others. What only others lost is not told. By its key, in each
-# of the reader's channels.
-_KEEPS = """
+# they see it is gone, or it is their own and goes to others. What only others lost is not told, as in a group that
+# the reader has left. By its key, in each of the reader's channels.
+_KEEPS = f"""
 CASE WHEN c.op = 'remove' AND c.reason = 'narrowed' AND h.seen
      THEN h.publisher_id = %(viewer)s
           OR EXISTS (SELECT FROM mine JOIN indicators_change r ON r.channel = mine.channel AND r.seq = c.seq
-                     WHERE mine.group_id IS NOT NULL)
+                     WHERE mine.group_id IS NOT NULL AND {_WHILE_OPEN.format(seq="c.seq")})
      ELSE FALSE END
 """
 # A row for each change of the stretch that is told, as `Told` has it. Both holding and version are found by their keys.

@@ -195,13 +195,13 @@ def _let_in(invitation_id: UUID, *, username: str, password: str | None) -> User
     """One transaction: the invitation is used up, or nothing has happened."""
     try:
         with transaction.atomic():
-            sent_by = Invitation.objects.filter(pk=invitation_id).values("invited_by_key")
-            # Held first, as `keys.revoke` does: once a revocation is answered, nobody comes in.
-            ApiKey.objects.select_for_update(no_key=True).filter(pk__in=sent_by).first()
+            sent = Invitation.objects.filter(pk=invitation_id)
+            partner = Partner.objects.select_for_update(no_key=True).filter(pk__in=sent.values("partner")).first()
+            # Held before the invitation, as `keys.revoke` does: once a revocation is answered, nobody comes in.
+            ApiKey.objects.select_for_update(no_key=True).filter(pk__in=sent.values("invited_by_key")).first()
             invitation = _usable().select_for_update(of=("self",)).filter(pk=invitation_id).first()
-            if invitation is None:
+            if partner is None or invitation is None:
                 raise NoInvitation
-            partner = Partner.objects.select_for_update(no_key=True).get(pk=invitation.partner_id)
             user = register_user(
                 partner, username=username, email=invitation.email, password=password, role=invitation.role
             )

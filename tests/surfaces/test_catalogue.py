@@ -138,6 +138,8 @@ def test_each_reads_in_the_language_that_their_browser_asks_for(nobodys):
             assert (catalogue.wide("Home") in shown) == (language == NOBODYS)
             assert answer["Content-Language"] == language
             assert "Accept-Language" in answer["Vary"]
+        machine = client.get("/api/v1/objects", headers={"Accept-Language": "xx"})
+        assert not {"Content-Language", "Vary"} & set(machine.headers), machine.headers
         assert translation.get_language() == "en", "the next request of this thread begins in English"
 
 

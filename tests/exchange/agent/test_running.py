@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from contextlib import closing, contextmanager
@@ -194,6 +195,28 @@ def test_counts_that_cannot_be_written_stop_nothing_and_are_kept(fake, made, tmp
     assert saved == agent.counts()["blocked"] > 0
     assert {one.partition(":")[0] for one in warned} == {"counts", "counts to tell", "metrics_file"}
     assert len(warned) == 3, "each is told once"
+
+
+def test_a_store_that_cannot_be_read_is_looked_at_again_in_a_moment_not_without_a_pause(fake, made, monkeypatch):
+    agent = made()
+    looks, paused = [], []
+
+    def unreadable():
+        looks.append(True)
+        if len(looks) > 30:
+            agent.stop()
+        raise sqlite3.OperationalError("unable to open database file")
+
+    def pause(seconds):
+        paused.append(seconds)
+        if len(paused) == 3:
+            agent.stop()
+
+    monkeypatch.setattr(Agent, "_state", lambda self: unreadable())
+    monkeypatch.setattr(agent._stop, "wait", pause)
+    agent._changed.set()  # a pull has brought something that could not be taken in yet
+    agent._keep(switched="")
+    assert len(looks) == len(paused) == 3
 
 
 def test_counts_and_suspects_are_told_where_nothing_is_listed(made, tmp_path, fake):

@@ -8,7 +8,7 @@ from indicators.opinions import giving
 from tests import build
 from tests.indicators.api.caller import Caller, read
 from tests.indicators.api.test_delta import Subscriber, visible, withdraw
-from tests.indicators.log.test_joining import joins
+from tests.indicators.log.test_joining import joins, leaves
 
 pytestmark = pytest.mark.django_db
 
@@ -142,4 +142,15 @@ def test_who_sees_it_in_their_group_is_not_told_that_it_went_to_others_besides(a
     reader = Follower(borealis)
     assert reader.held == {stix["id"]}
     readdressed(aster, stix, groups=["ring"])
+    assert reader.news() == []
+
+
+def test_who_left_a_group_learns_nothing_of_what_is_taken_out_of_it_later(cast, aster, borealis):
+    """They lose a name of their own at the same place of the log, and see it by another group as before."""
+    build.a_ring(cast.aster, cast.borealis, slug="second")
+    stix = build.an_indicator()
+    assert aster.push(stix, query="?groups=ring,second&partners=borealis,dorado").status_code == 200
+    leaves(cast.borealis, "ring")
+    reader = Follower(borealis)
+    readdressed(aster, stix, groups=["second"])
     assert reader.news() == []
