@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from exchange.client.errors import Unusable
+from exchange.lists import nets
 from exchange.lists.lines import compared
+from exchange.lists.nets import Net
 
 #: How many bits stand before an IPv4 address that is written as IPv6.
 _MAPPED_BITS = 96
-
-type Net = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(slots=True)
@@ -47,13 +47,13 @@ class Allowed:
         for word in (value.lower(), *ids):
             if word in self.values:
                 return self.values[word]
-        if self.nets and compared(subkind) == "net" and (net := network(value)) is not None:
+        if self.nets and _may_be_net(subkind) and (net := network(value)) is not None:
             return next((name for allowed, name in self.nets.items() if _within(net, allowed)), "")
         return ""
 
     def parts_of(self, subkind: str, value: str) -> Iterator[str]:
         """The value, or where a part of its range is allowed, the ranges that are left."""
-        net = network(value) if self.nets and compared(subkind) == "net" else None
+        net = network(value) if self.nets and _may_be_net(subkind) else None
         inside = [allowed for allowed in self.nets if net is not None and _within(allowed, net)]
         if net is None or not inside:
             yield value
@@ -84,17 +84,19 @@ def read(document: Mapping[str, Any], *, beside: Path) -> Allowed:
 
 
 def network(value: str) -> Net | None:
-    """The address or range that a value is, if it is one; host bits count for nothing, and mapped IPv4 is IPv4."""
+    """The address or range that a value is, if it is one, without host bits and zone; mapped IPv4 is IPv4."""
     if not value[:1].isalnum() and value[:1] != ":":
         return None
-    try:
-        net = ipaddress.ip_network(value.strip(), strict=False)
-    except ValueError:
-        return None
+    net = nets.asked(value)
     if isinstance(net, ipaddress.IPv6Network) and net.prefixlen >= _MAPPED_BITS:
         mapped = net.network_address.ipv4_mapped
         return net if mapped is None else ipaddress.IPv4Network((mapped, net.prefixlen - _MAPPED_BITS))
     return net
+
+
+def _may_be_net(subkind: str) -> bool:
+    """What a list told that says no subkind may be a network, too."""
+    return not subkind or compared(subkind) == "net"
 
 
 def _within(inner: Net, outer: Net) -> bool:

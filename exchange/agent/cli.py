@@ -116,7 +116,9 @@ def sync_command(
     policy: Annotated[Path | None, typer.Option(help="What to do with which entry, as TOML; else every floor.")] = None,
     without_floor: Annotated[list[str] | None, typer.Option(help="Switch a floor off, by its name; repeat.")] = None,
     state: _State = None,
-    rehearse: Annotated[bool, typer.Option("--rehearse", help="Say what the list would hold; write nothing.")] = False,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", "--dry-run", help="Say what the list would hold; write nothing.")
+    ] = False,
     allow_shrink: Annotated[bool, typer.Option("--allow-shrink", help="Let go of what the brake keeps.")] = False,
     max_shrink: Annotated[
         float,

@@ -13,6 +13,7 @@ from typing import Any
 from exchange.agent import allowing
 from exchange.agent.policy import KILL_SWITCH, NONE, STALE, Action, Statement, Verdict
 from exchange.agent.tokening import Tokening
+from exchange.lists import nets
 from exchange.lists.lines import compared
 from exchange.stix import words
 from exchange.tokens import forms, normalising
@@ -106,6 +107,9 @@ class Tables:
                 self.prompts[subkind][token] = (verdict, together)
             return
         if compared(subkind) == "net" and (net := allowing.network(first.value)) is not None:
+            if nets.is_zoned(first.value):
+                self.skipped += 1
+                return
             self.entries += self.nets[net.version].put(net, verdict)
             return
         table = self.clears.setdefault(compared(subkind), {})

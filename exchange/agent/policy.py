@@ -176,6 +176,7 @@ _KEEP, _DROP = "keep", "drop"
 NONE = Verdict()
 UNKNOWN = Verdict(known=False)
 _DEFAULT = Rule("default", Action.BLOCK)
+_KEPT = Rule(KEPT, Action.BLOCK)  # it stood in the list, so it was sure enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,14 +203,15 @@ class Policy:
         armed = [one for one in said if not (off and (one.feed in killed or is_by(one, off)))]
         if not armed:
             return Verdict(suppressed_by=KILL_SWITCH, kind=first.kind, subkind=first.subkind)
-        if any(one.publisher == UNKNOWN_PUBLISHER for one in armed):  # it stood in the list, so it was sure enough
-            return Verdict(Action.BLOCK, rule=KEPT, kind=first.kind, subkind=first.subkind)
-        standing = [one for one in armed if one.standing not in _DISARMED or Floor.DISPUTED in self.without_floors]
+        kept = any(one.publisher == UNKNOWN_PUBLISHER for one in armed)
+        standing = [
+            one for one in armed if kept or one.standing not in _DISARMED or Floor.DISPUTED in self.without_floors
+        ]
         if not standing:
             return Verdict(floor=Floor.DISPUTED, kind=first.kind, subkind=first.subkind)
-        rule = next((rule for rule in self.rules if rule.fits(standing)), _DEFAULT)
+        rule = _KEPT if kept else next((rule for rule in self.rules if rule.fits(standing)), _DEFAULT)
         action, floor = rule.action, ""
-        if _STRENGTH[action] > _STRENGTH[self.below_floor] and (floor := self.below(standing)):
+        if not kept and _STRENGTH[action] > _STRENGTH[self.below_floor] and (floor := self.below(standing)):
             action = self.below_floor
         ids = [stix_id for one in standing for stix_id in one.said.ids]
         if by := self.allowed.by(first.subkind, first.value, ids):

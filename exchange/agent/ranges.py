@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from exchange.client.api import Client, Making
 from exchange.client.errors import ApiError
-from exchange.lists import ranges
+from exchange.lists import nets, ranges
 from exchange.lists.lines import compared
 from exchange.stix import words
 from exchange.tokens import forms, normalising
@@ -125,7 +125,9 @@ class Ranges:
             normal = _NORMAL.get(meant)
             yield normal(value) if normal else value
             return
-        asked = ipaddress.ip_network(value, strict=False)
+        asked = nets.asked(value)
+        if asked is None:
+            raise ValueError("not an address or a network")
         mapped = getattr(asked.network_address, "ipv4_mapped", None)
         if mapped is not None and asked.prefixlen >= 96:
             asked = ipaddress.ip_network((mapped, asked.prefixlen - 96), strict=False)

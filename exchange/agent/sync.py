@@ -294,7 +294,8 @@ def _of_list(job: Job, store: Store) -> Iterable[Said]:
     if store.get("name"):
         return ()
     least = job.min_confidence or None
-    return (one._replace(confidence=one.confidence or least) for one in output.read(job.path, form=job.form))
+    listed = output.read(job.path, form=job.form)
+    return (one._replace(confidence=one.confidence or least, kind=one.kind or job.kind) for one in listed)
 
 
 @contextmanager

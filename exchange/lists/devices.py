@@ -1,28 +1,27 @@
 """Lists for what enforces them: nftables, ipset, nginx, Envoy, hosts files, and external dynamic lists of firewalls.
 
 Each takes the networks or the hosts of a list and leaves the rest out. A value is read here once more and written anew
-(a network by `ipaddress`, a host by a closed alphabet), so no publisher's text reaches a configuration. Where a device
+(a network by `nets`, a host by a closed alphabet), so no publisher's text reaches a configuration. Where a device
 replaces its set by a script, the script does so in one step.
 """
 
 from __future__ import annotations
 
 import heapq
-import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from exchange.lists import nets
 from exchange.lists.lines import Line, compared
+from exchange.lists.nets import Net
 
 #: Entries of a list that a firewall pulls: what the smaller ones take. Those with most publishers and confidence stay.
 MOST_OF_A_DEVICE = 50_000
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)+")
 _SET, _MOST_OF_A_SET = "exchange", 4_194_304
-
-Net = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +41,7 @@ class Device:
 
 
 def _net(line: Line) -> Net | None:
-    if compared(line.subkind) != "net":
-        return None
-    try:
-        return ipaddress.ip_network(line.value)
-    except ValueError:  # an AS number
-        return None
+    return nets.read(line.value) if compared(line.subkind) == "net" else None
 
 
 def _host(line: Line) -> str | None:
@@ -134,4 +128,5 @@ def read(file: Iterable[str], device: Device) -> Iterator[dict[str, Any]]:
     """The values of a list that was written for a device."""
     for line in file:
         if (found := device.values.search(line.rstrip("\n"))) is not None:
-            yield {"value": "/".join(found.groups())}
+            value = "/".join(found.groups())
+            yield {"value": value, "subkind": "host" if nets.read(value) is None else "net"}

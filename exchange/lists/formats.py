@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from exchange.lists import devices, lines
+from exchange.lists import devices, lines, nets
 from exchange.lists.devices import DEVICES
 from exchange.lists.lines import Line, Said
 
@@ -82,7 +82,8 @@ def _plain(said: Iterable[Said], tally: Tally) -> Iterator[Line]:
 def is_plain(line: Line) -> bool:
     """Whether a line may stand in a list."""
     words = (line.kind, line.subkind, line.scheme, line.key_epoch, *line.ids)
-    return lines.is_plain(line.value) and all(word.isprintable() for word in words)
+    plain = lines.is_plain(line.value) and not nets.is_zoned(line.value)
+    return plain and all(word.isprintable() for word in words)
 
 
 def _text(line: Line) -> bytes:

@@ -13,16 +13,15 @@ The hash is SHA-256 over `exchange-range-1`, what the value is compared as, and 
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import secrets
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from exchange.lists import nets
 from exchange.lists.lines import Line, compared
 
 FORMAT = 1
@@ -108,8 +107,8 @@ class Cutter:
         hashed = digest(line.subkind, line.value)[:16]
         self._ends[hashed] = max(self._ends.get(hashed, 0), _end(line.valid_until))
         if compared(line.subkind) == "net":
-            with suppress(ValueError):
-                net = ipaddress.ip_network(line.value)
+            net = nets.read(line.value)
+            if net is not None:
                 self._lengths[str(net.version)].add(net.prefixlen)
 
     def pieces(self) -> Iterator[bytes]:

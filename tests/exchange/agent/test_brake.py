@@ -215,3 +215,57 @@ def test_what_the_brake_keeps_of_a_lost_store_stays_listed_under_the_default_pol
         store.release()
         sync.put(judged, store)
     assert lines() == []
+
+
+NET = {"kind": "account-pattern", "subkind": "net", "scheme": "", "key_epoch": ""}
+
+
+def nets(fake, count):
+    for number in range(count):
+        entry = {**NET, "value": f"203.0.113.{number}/32"}
+        fake._write("upsert", "aster", f"i{number}", entries=[entry], confidence=80)
+
+
+@pytest.fixture
+def lost(fake, client, job):
+    """A list of networks whose store is lost, at an exchange that is restored to nothing."""
+
+    def make(**settings):
+        made = replace(job, **settings)
+        nets(fake, 30)
+        assert sync.run_once(client, made).entries == 30
+        made.store_path.write_bytes(b"this is no database" * 100)
+        fake.restore(0)
+        return made
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("form", "kind"), [("text", ""), ("text", "account-pattern"), ("nftables", ""), ("envoy", "account-pattern")]
+)
+def test_what_a_devices_list_holds_is_kept_where_the_store_is_lost(client, lost, form, kind):
+    made = lost(form=form, kind=kind)
+    before = made.path.read_bytes()
+    done = sync.run_once(client, made)
+    assert (done.entries, braked(done)) == (30, [("unknown", 30)])
+    assert b"203.0.113.7" in made.path.read_bytes()
+    assert len(made.path.read_bytes().splitlines()) == len(before.splitlines())
+
+
+@pytest.mark.parametrize("form", ["text", "nftables", "csv"])
+def test_an_allowlist_wins_over_what_the_brake_keeps_of_a_lost_store(client, lost, form):
+    made = lost(form=form)
+    allow = {"name": "ours", "values": ["203.0.113.8/31", "203.0.113.7"]}
+    judged = policies.read({"without_floors": ["two-publishers"], "allow": [allow]}, beside=made.path.parent)
+    done = sync.run_once(client, replace(made, policy=judged))
+    assert done.entries == 27
+    listed = made.path.read_text()
+    assert "203.0.113.6" in listed
+    assert not any(f"203.0.113.{number}" in listed for number in (7, 8, 9))
+
+
+def test_in_shadow_mode_nothing_of_a_lost_store_is_enforced(client, lost):
+    made = lost(form="text")
+    judged = policies.read({"mode": "shadow"}, beside=made.path.parent)
+    assert sync.run_once(client, replace(made, policy=judged)).entries == 0

@@ -16,8 +16,9 @@ import pytest
 import time_machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from exchange.agent import jobs, sync
+from exchange.agent import cli, jobs, sync
 from exchange.client import Client
 from exchange.client.errors import ApiError, Unreachable, Unusable
 from tests.exchange.agent.fake import FakeExchange
@@ -130,6 +131,15 @@ def test_rehearsing_writes_nothing(fake, client, job):
     fake.publish("aster", "i1", "a")
     assert sync.run_once(client, job, rehearse=True).entries == 1
     assert not job.path.exists()
+
+
+@pytest.mark.parametrize("word", ["--rehearse", "--dry-run"])
+def test_a_dry_run_goes_by_both_names(fake, job, word):
+    fake.publish("aster", "i1", "a")
+    said = ["sync", word, "--output", str(job.path), "--url", fake.url]
+    done = CliRunner().invoke(cli.app, said, env={"EXCHANGE_API_KEY": "exk_test"}, catch_exceptions=False)
+    assert (done.exit_code, job.path.exists()) == (0, False)
+    assert "nothing was written" in done.output
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "text"])

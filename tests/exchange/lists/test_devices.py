@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from exchange.agent import cli, output
-from exchange.lists import devices, formats
+from exchange.agent import allowing, cli, output, outputs
+from exchange.lists import devices, formats, nets
 from exchange.lists.devices import DEVICES
 from exchange.lists.lines import Said
 
@@ -66,6 +66,26 @@ def test_what_could_be_more_than_a_value_is_in_no_list(form, value):
         content, tally = written(form, [says(value, subkind)])
         assert tally.entries == 0
         assert value not in content
+
+
+@pytest.mark.parametrize("form", formats.FORMS)
+@pytest.mark.parametrize(
+    "value", ["fe80::1%eth0", "2001:db8::%1;include/etc/shadow;/64", "2001:db8::1%a}", "2001:db8::1%eth0/128"]
+)
+def test_an_address_with_a_zone_is_in_no_list(form, value):
+    for subkind in ("net", "ipv6-addr:value", ""):
+        content, tally = written(form, [says(value, subkind), says("2001:db8:1::/48")])
+        assert (tally.refused, "%" in content) == (1, False)
+    assert not list(outputs.entries([says(value)]))
+
+
+@pytest.mark.parametrize("value", ["fe80::1%eth0", "fe80::1%eth0/128", "fe80::7%en0"])
+def test_a_zone_counts_for_nothing_where_an_address_is_asked_about(value):
+    assert nets.asked(value) == nets.asked(value.replace("%eth0", "").replace("%en0", ""))
+    assert nets.read(value) is None
+    allowed = allowing.Allowed()
+    allowed.add("link", ["fe80::/10"])
+    assert allowed.by("net", value) == "link"
 
 
 def test_nftables_and_ipset_replace_their_sets_in_one_step():
