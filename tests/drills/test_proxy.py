@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -71,9 +71,12 @@ def proxy(tmp_path):
 
 
 @contextmanager
-def proxying(tmp_path, *web):
-    """The file as it is written, with ports and places of the test's, before two ports of web; gives its own."""
-    port = ports.free()
+def proxying(tmp_path, *web, changed=None):
+    """The file as it is written, with ports and places of the test's, before two ports of web (and one of streams).
+
+    Gives its own port. `changed`: what else is written otherwise here.
+    """
+    port, streams = ports.free(), web[-1]
     for name in ("exchange.example", "partners-ca"):
         a_certificate(tmp_path, name)
     conf = "".join((ROOT / "deploy" / name).read_text() for name in ("nginx-upstreams.conf", "nginx.conf"))
@@ -83,6 +86,8 @@ def proxying(tmp_path, *web):
         ("/etc/nginx/tls", str(tmp_path)),
         ("127.0.0.1:8000", f"127.0.0.1:{web[0]}"),
         ("127.0.0.1:8001", f"127.0.0.1:{web[1]}"),
+        ("127.0.0.1:8010", f"127.0.0.1:{streams}"),
+        *(changed or {}).items(),
     ):
         assert written in conf
         conf = conf.replace(written, here)
@@ -196,6 +201,45 @@ def slow_web():
         yield web
     finally:
         web.end()
+
+
+#: What a test of the bounds can reach.
+FEWER = {"limit_conn callers 256;": "limit_conn callers 2;", "limit_conn followers 1024;": "limit_conn followers 4;"}
+FOLLOWS = (
+    "/api/v1/events",
+    "/api/v1/events?cursor=x",
+    "/api/v1/changes?wait=20",
+    "/api/v1/feeds/one/delta?cursor=x&wait=5",
+)
+
+
+def test_who_follows_from_one_address_keeps_nobody_there_from_pushing_and_is_bounded_too(tmp_path):
+    """As the agents of a partner behind one address do, and as a stranger may try. Nothing is answered by the exchange here."""
+    with ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))
+        silent.settimeout(DEADLINE_S)
+        here = silent.getsockname()[1]
+        port = stack.enter_context(proxying(tmp_path, here, here, here, changed=FEWER))
+        context = trusting(tmp_path)
+
+        def asks(method, path):
+            plain = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S))
+            asking = stack.enter_context(context.wrap_socket(plain, server_hostname="localhost"))
+            asking.sendall(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode())
+            return asking
+
+        def is_passed_on(method, path):
+            stack.callback(asks(method, path).close)
+            passed, _ = silent.accept()
+            stack.callback(passed.close)
+            assert passed.recv(4096).startswith(f"{method} {path} ".encode())
+
+        for path in FOLLOWS:
+            is_passed_on("GET", path)
+        assert asks("GET", "/api/v1/events").recv(4096).startswith(b"HTTP/1.1 429")
+        for path in ("/api/v1/batches", "/api/v1/batches?wait=20"):
+            is_passed_on("POST", path)
+        assert asks("POST", "/api/v1/batches?wait=20").recv(4096).startswith(b"HTTP/1.1 429"), "to push is not to wait"
 
 
 TOKEN = "exl_abcdefgh_secret"
