@@ -56,9 +56,9 @@ fuzz: ## Look for inputs that break a promise of what reads strangers' bytes (FU
 	@deploy/bootstrap dev
 	@sh deploy/fuzz $(or $(FUZZ_SECONDS),300) $(FUZZ)
 
-audit: ## Known vulnerabilities of what is locked, by osv.dev, or by a snapshot (ADVISORIES=a checkout of pypa/advisory-database, or osv.dev's PyPI/all.zip)
+audit: ## Known vulnerabilities of what is locked, by osv.dev, or by a snapshot (ADVISORIES=a checkout of pypa/advisory-database, or osv.dev's PyPI/all.zip; KEEP=1: into deploy/advisories.json)
 	@deploy/bootstrap run
-	@sh deploy/audit $(ADVISORIES)
+	@sh deploy/audit $(ADVISORIES) $(if $(ADVISORIES),$(KEEP))
 
 messages: ## Gather all text for people into catalogues (MESSAGES_LOCALE=de; needs gettext's xgettext and msgfmt)
 	@deploy/bootstrap dev

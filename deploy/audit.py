@@ -1,19 +1,22 @@
 """Which locked packages have known vulnerabilities, by a snapshot of advisories: no service is asked.
 
-    python deploy/audit.py SNAPSHOT LOCK …
+    python deploy/audit.py [--keep FILE] SNAPSHOT LOCK …
 
 SNAPSHOT holds advisories in the OSV format (https://ossf.github.io/osv-schema/): a checkout of
-https://github.com/pypa/advisory-database, or osv.dev's `PyPI/all.zip`, as a directory or the zip itself. Exit status 0:
-none known; 1: some; 2: nothing could be said.
+https://github.com/pypa/advisory-database, or osv.dev's `PyPI/all.zip`, as a directory or the zip itself. Or a FILE that
+`--keep` wrote of one: what it says of the locked packages alone, small enough to go with a release. Exit status 0: none
+known; 1: some; 2: nothing could be said.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 _PINNED = re.compile(r"^(?P<name>[\w.-]+)(?:\[[^]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)
+#: Of an advisory, what decides whether a version is meant.
+_DECIDES = ("id", "aliases", "modified")
+_LICENCE = (
+    "CC-BY-4.0: advisories of the Python Packaging Advisory Database (https://github.com/pypa/advisory-database) and of"
+    " the GitHub Advisory Database (https://github.com/github/advisory-database), shortened: without their texts."
+)
+#: For so long after it was made a kept file may call a lock clean.
+_FRESH_DAYS = 35
 _LIKELY = re.compile(rb"PyPI", re.IGNORECASE)
 
 
@@ -39,6 +50,9 @@ def pinned(lock: str) -> dict[str, set[Version]]:
 
 def advisories(snapshot: Path) -> Iterator[Mapping[str, Any]]:
     """All of a snapshot that were not withdrawn. Raises Unreadable."""
+    if snapshot.suffix == ".json":
+        yield from _read_kept(snapshot)["advisories"]
+        return
     seen = 0
     for name, body in _files(snapshot):
         if not _LIKELY.search(body):
@@ -72,6 +86,60 @@ def _files(snapshot: Path) -> Iterator[tuple[str, bytes]]:
                     yield name, packed.read(name)
     except (OSError, zipfile.BadZipFile) as error:
         raise Unreadable(f"{snapshot} cannot be read: {error}") from None
+
+
+def _read_kept(path: Path) -> Any:
+    try:
+        read = json.loads(path.read_text())
+        if not {"advisories", "packages", "made"} <= read.keys():
+            raise Unreadable(f"{path} holds no advisories that were kept for a release.")
+    except (OSError, ValueError, AttributeError) as error:
+        raise Unreadable(f"{path} cannot be read: {error}") from None
+    return read
+
+
+def too_old(snapshot: Path) -> str:
+    """Why nothing can be called clean by a kept file of so long ago; else ""."""
+    made = _read_kept(snapshot)["made"] if snapshot.suffix == ".json" else ""
+    if made and datetime.now(UTC) - datetime.fromisoformat(made).replace(tzinfo=UTC) > timedelta(days=_FRESH_DAYS):
+        return f"{snapshot} is of {made}: what became known since is not in it. Make it anew."
+    return ""
+
+
+def uncovered(locks: Mapping[str, set[Version]], snapshot: Path) -> list[str]:
+    """The locked packages that a kept file was not made for: of those it says nothing."""
+    return sorted(locks.keys() - set(_read_kept(snapshot)["packages"])) if snapshot.suffix == ".json" else []
+
+
+def keep(locks: Mapping[str, set[Version]], snapshot: Path, to: Path) -> None:
+    """Write what a snapshot says of the locked packages, of whatever version, so that a lock may change after it."""
+    kept = []
+    for advisory in advisories(snapshot):
+        affected = [_shortened(one) for one in advisory["affected"] if _name(one) in locks]
+        if affected:
+            kept.append({name: advisory[name] for name in _DECIDES if name in advisory} | {"affected": affected})
+    kept.sort(key=lambda one: str(one.get("id")))
+    newest = max((str(one.get("modified") or "") for one in advisories(snapshot)), default="")
+    head = {"licence": _LICENCE, "made": f"{datetime.now(UTC):%Y-%m-%d}", "newest": newest, "packages": sorted(locks)}
+    lines = ",\n".join(json.dumps(one, default=str, separators=(",", ":")) for one in kept)
+    to.write_text(f'{json.dumps(head, indent=1)[:-2]},\n "advisories": [\n{lines}\n]}}\n')
+
+
+def _name(affected: Mapping[str, Any]) -> str:
+    """Of the package of PyPI that is meant, as registries compare names; "" for one of elsewhere."""
+    package = affected.get("package") or {}
+    return canonicalize_name(str(package.get("name") or "")) if package.get("ecosystem") == "PyPI" else ""
+
+
+def _shortened(affected: Mapping[str, Any]) -> dict[str, Any]:
+    """Package, ranges, and those of the versions that the ranges do not name."""
+    ranges = [one for one in affected.get("ranges") or () if one.get("type") in {"ECOSYSTEM", "SEMVER"}]
+    versions = [
+        one
+        for one in affected.get("versions") or ()
+        if (at := _version(one)) is not None and not affects({"ranges": ranges}, at)
+    ]
+    return {"package": affected["package"], "ranges": ranges} | ({"versions": versions} if versions else {})
 
 
 def affects(affected: Mapping[str, Any], version: Version) -> bool:
@@ -114,10 +182,7 @@ def found(locks: Mapping[str, set[Version]], snapshot: Path) -> tuple[list[str],
         read += 1
         newest = max(newest, str(advisory.get("modified") or ""))
         for affected in advisory["affected"]:
-            package = affected.get("package") or {}
-            if package.get("ecosystem") != "PyPI":
-                continue
-            name = canonicalize_name(str(package.get("name") or ""))
+            name = _name(affected)
             for version in locks.get(name, ()):
                 if affects(affected, version):
                     also = ", ".join(map(str, advisory.get("aliases") or ()))
@@ -127,13 +192,22 @@ def found(locks: Mapping[str, set[Version]], snapshot: Path) -> tuple[list[str],
 
 def main(arguments: list[str]) -> int:
     """Print what is known of the locks."""
-    snapshot, *paths = (Path(one) for one in arguments)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("snapshot", type=Path)
+    parser.add_argument("locks", type=Path, nargs="*")
+    given = parser.parse_args(arguments)
+    snapshot, paths = given.snapshot, given.locks
     locked: dict[str, set[Version]] = {}
     for path in paths:
         for name, versions in pinned(path.read_text()).items():
             locked.setdefault(name, set()).update(versions)
     try:
+        if missing := uncovered(locked, snapshot):
+            raise Unreadable(f"{snapshot} was made before these were locked: {', '.join(missing)}. Make it anew.")
         lines, read, newest = found(locked, snapshot)
+        if given.keep:
+            keep(locked, snapshot, given.keep)
     except Unreadable as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command
         return 2
@@ -141,7 +215,9 @@ def main(arguments: list[str]) -> int:
         print(line)  # noqa: T201 - a command
     known = f"{len(lines)} known" if lines else "none known"
     print(f"{len(locked)} packages, {read:,} advisories, the newest of {newest[:10] or 'no date'}: {known}.")  # noqa: T201
-    return 1 if lines else 0
+    if old := too_old(snapshot):
+        print(old, file=sys.stderr)  # noqa: T201
+    return 1 if lines else 2 if old else 0
 
 
 if __name__ == "__main__":

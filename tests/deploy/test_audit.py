@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -76,6 +77,44 @@ def test_advisories_in_yaml_are_read_and_names_are_compared_as_registries_do(tmp
     assert (lines, read, newest[:10]) == (["py-yaml 6.0: PYSEC-2"], 1, "2026-11-03") or lines == [
         "py-yaml 6.0: PYSEC-2"
     ]
+
+
+def test_what_is_kept_for_a_release_says_the_same_of_what_is_locked_and_nothing_of_the_rest(tmp_path):
+    snapshot, kept = tmp_path / "vulns", tmp_path / "advisories.json"
+    snapshot.mkdir()
+    listed = {"versions": ["6.0", "6.1.2", "5.0a1"]}
+    told = (
+        an_advisory({"introduced": "6.0"}, {"fixed": "6.1.3"}, affected=listed, details="Long. " * 100),
+        an_advisory({"introduced": "7.0"}, id="PYSEC-7"),
+        an_advisory({"introduced": "0"}, id="PYSEC-8", name="nobody-locks-it"),
+        an_advisory({"introduced": "0"}, id="PYSEC-9", withdrawn="2026-11-02T00:00:00Z"),
+    )
+    for number, one in enumerate(told):
+        (snapshot / f"{number}.json").write_text(json.dumps(one))
+    locks = audit.pinned(LOCK)
+    audit.keep(locks, snapshot, kept)
+    assert audit.found(locks, kept)[0] == audit.found(locks, snapshot)[0] == ["django 6.1.2: PYSEC-1 (CVE-1)"]
+    read = json.loads(kept.read_text())
+    assert [one["id"] for one in read["advisories"]] == ["PYSEC-1", "PYSEC-7"], "and of versions that are locked later"
+    assert read["advisories"][0]["affected"][0]["versions"] == ["5.0a1"], "the ranges say the others"
+    assert "Long" not in kept.read_text()
+    assert read["licence"].startswith("CC-BY-4.0")
+
+
+def test_a_snapshot_of_before_a_lock_or_of_long_ago_is_no_clean_audit(tmp_path):
+    (tmp_path / "vulns").mkdir()
+    (tmp_path / "vulns/0.json").write_text(json.dumps(an_advisory({"introduced": "7.0"})))
+    (tmp_path / "a.lock").write_text(LOCK)
+    kept = tmp_path / "advisories.json"
+    audit.keep(audit.pinned(LOCK), tmp_path / "vulns", kept)
+    line = [sys.executable, AUDIT, kept, tmp_path / "a.lock"]
+    assert subprocess.run(line, capture_output=True, check=False).returncode == 0
+    kept.write_text(re.sub(r'"made": "[^"]+"', '"made": "2026-01-01"', kept.read_text()))
+    old = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (old.returncode, "is of 2026-01-01" in old.stderr) == (2, True), "nor is one that is merely old"
+    (tmp_path / "a.lock").write_text(f"{LOCK}newer==1.0\n")
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (done.returncode, "these were locked: newer" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
