@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from exchange import env
-from exchange.backup import keeping, programs, restoring
+from exchange.backup import keeping, programs, receiving, restoring
 
 _SLOT = "key_service_backup"
 
@@ -33,7 +33,7 @@ def main() -> int:
             keeping.forget(directory, keep=env.number("BACKUP_KEEP", 7, least=1, most=1_000))
             _say(f"{made.place}: {made.bytes / 2**20:,.0f} MiB, checked. KEY_SERVICE_SECRET is not in it.")
         elif given.verb == "receive":
-            keeping.receive(url, directory, slot=_SLOT)
+            receiving.receive(url, directory, slot=_SLOT)
         elif given.to is None:
             parser.error("restore: say where to")
         else:

@@ -1,20 +1,22 @@
-"""Make and keep copies: a base backup now and then, and the server's log (WAL) all the time.
+"""Make and keep copies: a base backup now and then, beside the server's log (WAL), which `receiving` receives.
 
     BACKUP_DIR/base/20261129T020000Z/data         the server's files: pg_basebackup wrote, pg_verifybackup checked
     BACKUP_DIR/base/20261129T020000Z/backup.json  written last: a directory without it is no backup
     BACKUP_DIR/wal/                               segments as pg_receivewal received them
     BACKUP_DIR/wal/00000001/                      those of a line that ended with a restore, from there on
+    BACKUP_DIR/backup.lock                        held by who makes a base backup
 
 All of it is readable by its owner alone. It holds sealed secrets, and no key that opens them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
-import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,9 +29,6 @@ from exchange.backup import programs
 SLOT = "exchange_backup"
 _NAME = "%Y%m%dT%H%M%SZ"
 _FACTS = "backup.json"
-#: A segment's name: the line (timeline), and its place. One that is being received ends with `.partial`.
-_SEGMENT = re.compile(r"[0-9A-F]{24}(\.partial)?")
-_LINE, _SEGMENT_CHARACTERS = 8, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +54,37 @@ def archive_of(directory: Path) -> Path:
     return directory / "wal"
 
 
+@contextlib.contextmanager
+def alone(directory: Path, name: str, *, what: str) -> Iterator[None]:
+    """Be the only one that does this there, on this machine: until it ends, or is killed. Raises Failed."""
+    place = directory / f"{name}.lock"
+    place.touch(mode=0o600)
+    with place.open("a") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise programs.Failed(f"Another {what} runs in {directory}.") from None
+        yield
+
+
 def copy(url: str, directory: Path, *, keys: Mapping[str, str]) -> Base:
-    """Make a base backup and check it. `keys` names what opens the secrets in it, by fingerprints. Raises Failed."""
+    """Make a base backup and check it. `keys` names what opens the secrets in it, by fingerprints. Raises Failed.
+
+    What one that was killed has left is deleted first.
+    """
+    version = version_of(url)
+    private(directory)
+    with alone(directory, "backup", what="backup"):
+        for left in (directory / "base").iterdir():
+            if not (left / _FACTS).exists():
+                shutil.rmtree(left)
+        return _copied(url, directory, version=version, keys=keys)
+
+
+def _copied(url: str, directory: Path, *, version: int, keys: Mapping[str, str]) -> Base:
     began_at = datetime.now(UTC)
-    version = _version_of(url)
     place = directory / "base" / began_at.strftime(_NAME)
     data = place / "data"
-    _private(directory)
     data.mkdir(mode=0o700, parents=True)
     asked = programs.server(url)
     try:
@@ -90,67 +113,6 @@ def copy(url: str, directory: Path, *, keys: Mapping[str, str]) -> Base:
     return base
 
 
-def receive(url: str, directory: Path, *, slot: str = SLOT) -> None:
-    """Become pg_receivewal, which receives the log until it is stopped and begins again by itself. Raises Failed.
-
-    Each write is flushed and confirmed at once, so that the slot says what the archive has. A slot that the server gave
-    up (`max_slot_wal_keep_size`) is made anew.
-    """
-    version = _version_of(url)
-    asked = programs.server(url)
-    receiver = programs.found("pg_receivewal", version=version)
-    to = archive_of(directory)
-    _private(directory)
-    base = [receiver, "--dbname", asked.words, "--slot", slot, "--no-password"]
-    gap = not keeps(url, slot)
-    programs.run([*base, "--create-slot", "--if-not-exists"], environment=asked.environment)
-    with psycopg.connect(url, connect_timeout=10) as connection:
-        (segment,) = connection.execute("SELECT redo_wal_file FROM pg_control_checkpoint()").fetchone() or ("",)
-    turn_to(segment, to)
-    if gap:
-        pass_over_to(segment, to)
-    os.execve(receiver, [*base, "--directory", str(to), "--synchronous"], dict(asked.environment))  # noqa: S606 - PostgreSQL's own program
-
-
-def keeps(url: str, slot: str) -> bool:
-    """Whether the server keeps its log for the slot. One for which it keeps none is dropped: it never heals."""
-    with psycopg.connect(url, connect_timeout=10) as connection:
-        asked = "SELECT restart_lsn IS NOT NULL FROM pg_replication_slots WHERE slot_name = %s"
-        (kept,) = connection.execute(asked, [slot]).fetchone() or (None,)
-        if kept is False:
-            connection.execute("SELECT pg_drop_replication_slot(%s)", [slot])
-    return bool(kept)
-
-
-def pass_over_to(segment: str, archive: Path) -> None:
-    """Have pg_receivewal go on with this segment, if what the archive has ends before it: for a slot that is new.
-
-    It would ask for the end of the archive, which the server may have deleted, for ever. Between the two there is no
-    point to restore to; a base backup from now on needs nothing of before.
-    """
-    there = [path.name[:_SEGMENT_CHARACTERS] for path in archive.iterdir() if _SEGMENT.fullmatch(path.name)]
-    if there and max(there) < segment:
-        (archive / f"{segment}.partial").touch(mode=0o600)
-
-
-def turn_to(segment: str, archive: Path) -> None:
-    """Have pg_receivewal go on with this segment, if the server has begun another line (timeline) than the archive's.
-
-    A server that was restored has. It would be asked for the end of the line of before, which it does not have, for
-    ever. What the old line has from that segment on goes aside into a directory named as the line, for whoever wants
-    it; of the new one all is received that a base backup from now on needs.
-    """
-    there = [path for path in archive.iterdir() if _SEGMENT.fullmatch(path.name)]
-    if not there or max(path.name[:_LINE] for path in there) >= segment[:_LINE]:
-        return
-    for path in there:
-        if path.name[_LINE:_SEGMENT_CHARACTERS] >= segment[_LINE:]:
-            aside = archive / path.name[:_LINE]
-            aside.mkdir(mode=0o700, exist_ok=True)
-            path.rename(aside / path.name)
-    (archive / f"{segment}.partial").touch(mode=0o600)  # there it begins
-
-
 def bases(directory: Path) -> list[Base]:
     """The base backups that are whole, oldest first."""
     places = sorted((directory / "base").glob("*/" + _FACTS))
@@ -169,7 +131,8 @@ def forget(directory: Path, *, keep: int) -> list[Base]:
     return old
 
 
-def _version_of(url: str) -> int:
+def version_of(url: str) -> int:
+    """Of the server, as 18. Raises Failed."""
     try:
         with psycopg.connect(url, connect_timeout=10) as connection:
             return connection.info.server_version // 10_000
@@ -177,7 +140,7 @@ def _version_of(url: str) -> int:
         raise programs.Failed(f"The server does not answer: {str(error).strip().splitlines()[0]}") from None
 
 
-def _private(directory: Path) -> None:
+def private(directory: Path) -> None:
     """Make it, for its owner alone. Root's is passed through, for a drill's server is another user's."""
     if not directory.exists():
         directory.mkdir(parents=True)

@@ -56,41 +56,80 @@ def restored(
     owner = programs.user_to_be(user)
     if to.exists() and any(to.iterdir()):
         raise programs.Failed(f"{to} is not empty: a restore overwrites nothing.")
-    made, handed = not to.exists(), False
-    _fill(base, to)
-    with tempfile.TemporaryDirectory(prefix="exchange-restore-") as scratch:
-        beside = Path(scratch)
-        archive = _archive(keeping.archive_of(directory), base, beside=beside, copy=owner is not None)
-        for path in _OUR_FILES:
-            (beside / path).write_text("local all all trust\n" if path == "pg_hba.conf" else "")
-        _give([to, beside], owner)
+    with contextlib.ExitStack() as stack:
+        beside = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="exchange-restore-")))
+        filled = stack.enter_context(_emptied_unless_kept(to))
+        with _said_in_a_sentence():
+            _fill(base, to)
+            archive = stack.enter_context(readable(keeping.archive_of(directory), base, near=to, owner=owner))
+            for path in _OUR_FILES:
+                (beside / path).write_text("local all all trust\n" if path == "pg_hba.conf" else "")
+            _give([to, beside], owner)
         command = [programs.found("postgres", version=base.version), "-D", str(to), *_options(beside, archive, at)]
-        log = beside / "log"
-        with log.open("wb") as said:
-            server = subprocess.Popen(  # noqa: S603 - PostgreSQL's own program
-                command,
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                user=owner,
-                group=programs.group_of(owner),
-                extra_groups=[] if owner else None,
-                start_new_session=True,
-            )
-        try:
+        with _serving(command, log=beside / "log", to=to, owner=owner, version=base.version) as server:
             local = _through(url, socket=beside)
-            _wait(server, local, log=log, ready_s=ready_s)
-            handed = True
+            _wait(server, local, log=beside / "log", ready_s=ready_s)
+            filled.pop_all()
             yield Restored(local, base, time.monotonic() - began)
-        finally:
-            if server.poll() is None:
-                pg_ctl = programs.found("pg_ctl", version=base.version)
-                asked = ("-D", str(to), "-m", "fast", "-t", _STOP_S)
-                programs.run([pg_ctl, "stop", *asked], environment=os.environ, user=owner)
-            server.wait()
-            if made and not handed:
-                shutil.rmtree(to)
+
+
+@contextlib.contextmanager
+def _serving(
+    command: list[str], *, log: Path, to: Path, owner: str | None, version: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The server, which is stopped with a checkpoint after the block."""
+    with log.open("wb") as said:
+        server = subprocess.Popen(  # noqa: S603 - PostgreSQL's own program
+            command,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            user=owner,
+            group=programs.group_of(owner),
+            extra_groups=[] if owner else None,
+            start_new_session=True,
+        )
+    try:
+        yield server
+    finally:
+        if server.poll() is None:
+            asked = ("-D", str(to), "-m", "fast", "-t", _STOP_S)
+            programs.run(
+                [programs.found("pg_ctl", version=version), "stop", *asked], environment=os.environ, user=owner
+            )
+        server.wait()
+
+
+@contextlib.contextmanager
+def _emptied_unless_kept(to: Path) -> Iterator[contextlib.ExitStack]:
+    """Have `to` as it was after the block, unless what is to be done then was taken out (`pop_all`)."""
+    with contextlib.ExitStack() as after:
+        after.callback(_empty, to, away=not to.exists())
+        yield after
+
+
+def _empty(place: Path, *, away: bool) -> None:
+    """Delete what is in it, and itself where it is to be `away`."""
+    for path in place.iterdir() if place.exists() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    if away and place.exists():
+        place.rmdir()
+
+
+@contextlib.contextmanager
+def _said_in_a_sentence() -> Iterator[None]:
+    """A full disk, or a place that is not ours: raises Failed in the place of OSError."""
+    try:
+        yield
+    except shutil.Error as several:  # of copies: (from, to, why) each
+        first = several.args[0][0]
+        raise programs.Failed(f"{first[1]}: {first[2]}") from None
+    except OSError as error:
+        raise programs.Failed(str(error)) from None
 
 
 def _fill(base: keeping.Base, to: Path) -> None:
@@ -104,16 +143,22 @@ def _fill(base: keeping.Base, to: Path) -> None:
         (to / left).unlink(missing_ok=True)
 
 
-def _archive(archive: Path, base: keeping.Base, *, beside: Path, copy: bool) -> Path:
-    """Where the server reads the log. Root hands it a copy of what it needs: the archive is not its to read."""
-    if not copy or not archive.is_dir():
-        return archive
-    to = beside / "wal"
-    to.mkdir()
-    for path in archive.iterdir():
-        if path.is_file() and (path.suffix == ".history" or path.name[8:24] >= base.first_segment[8:24]):
-            shutil.copy2(path, to)
-    return to
+@contextlib.contextmanager
+def readable(archive: Path, base: keeping.Base, *, near: Path, owner: str | None) -> Iterator[Path]:
+    """Where the server reads the log. Root hands it a copy of what it needs, for the archive is not its to read.
+
+    The copy lies beside `near`, where there is room for a server's files, and is deleted after the block.
+    """
+    if owner is None or not archive.is_dir():
+        yield archive
+        return
+    with tempfile.TemporaryDirectory(prefix=f".{near.name}-wal-", dir=near.parent) as made:
+        to = Path(made)
+        for path in archive.iterdir():
+            if path.is_file() and (path.suffix == ".history" or path.name[8:24] >= base.first_segment[8:24]):
+                shutil.copy2(path, to)
+        _give([to], owner)
+        yield to
 
 
 def _options(beside: Path, archive: Path, at: datetime | None) -> list[str]:

@@ -80,6 +80,7 @@ def test_what_was_acknowledged_before_the_point_is_restored_and_readers_start_ov
             assert api.post("/batches", json={"objects": [after]}).status_code == 200
         assert before["id"] in told(demo, 1)
 
+        (backups / "drill-that-was-killed").mkdir()
         drilled = operator.types("restore_drill")
         assert "The log verifies" in drilled
         assert "1 webhook secrets" in drilled

@@ -8,19 +8,19 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from exchange import starting
-from exchange.backup import keeping, programs
+from exchange.backup import programs, receiving
 
 
 class Command(BaseCommand):
-    """A service: exactly one. Becomes pg_receivewal, which goes on by itself when the server was away."""
+    """A service: exactly one. Goes on by itself when the server was away, or gave up keeping its log for us."""
 
     help = __doc__ or ""
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Does not return."""
+        """Until it is asked to end."""
         starting.wait_for_store()
         try:
-            keeping.receive(settings.BACKUP_DATABASE_URL, settings.BACKUP_DIR)
+            receiving.receive(settings.BACKUP_DATABASE_URL, settings.BACKUP_DIR)
         except programs.Failed as failed:
             raise CommandError(str(failed)) from None

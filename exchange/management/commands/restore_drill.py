@@ -23,6 +23,7 @@ from exchange.management.commands.restore import manage
 from exchange.models import Heartbeat
 
 _RECEIVED_S = 60.0
+_NAME = "drill-"
 
 
 class Command(StoreCommand):
@@ -40,12 +41,14 @@ class Command(StoreCommand):
         began = time.monotonic()
         room = options["scratch"] or settings.BACKUP_DIR
         try:
-            place = _open_for_the_server(room)
-            seen, at = self._point()
-            try:
-                self._rehearse(place / "data", at, seen, user=options["user"])
-            finally:
-                shutil.rmtree(place)
+            room.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with keeping.alone(room, "drill", what="drill"):
+                for left in room.glob(f"{_NAME}*"):  # by a drill that was killed
+                    shutil.rmtree(left)
+                seen, at = self._point()
+                with tempfile.TemporaryDirectory(prefix=_NAME, dir=room) as place:
+                    _open_for_the_server(Path(place))
+                    self._rehearse(Path(place) / "data", at, seen, user=options["user"])
         except programs.Failed as failed:
             raise CommandError(str(failed)) from None
         Heartbeat.objects.update_or_create(name="restore drill", defaults={"at": clock.now()})
@@ -91,10 +94,7 @@ def _in_the_copy(said: str) -> str:
     return textwrap.indent(said, "in the copy: ")
 
 
-def _open_for_the_server(room: Path) -> Path:
-    """A directory in which root's other user reaches what is theirs."""
-    room.mkdir(mode=0o700, parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix="drill-", dir=room))
+def _open_for_the_server(place: Path) -> None:
+    """Let root's other user reach what is theirs."""
     if os.geteuid() == 0:
         place.chmod(0o711)
-    return place

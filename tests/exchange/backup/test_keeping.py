@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
-import psycopg
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 
-from exchange import health, pooling
+from exchange import pooling
 from exchange.backup import keeping, programs, restoring
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -55,50 +56,35 @@ def test_old_base_backups_go_and_with_them_the_log_that_only_they_needed(tmp_pat
     assert len(list((tmp_path / "wal").iterdir())) == 4
 
 
-def test_after_a_restore_the_archive_goes_on_with_the_new_line_of_the_server(tmp_path):
-    for number in (3, 4, 5):
-        (tmp_path / f"00000001000000000000000{number}").touch()
-    (tmp_path / "000000010000000000000006.partial").touch()
-    before = sorted(tmp_path.iterdir())
-    keeping.turn_to("000000010000000000000005", tmp_path)
-    assert sorted(tmp_path.iterdir()) == before, "the same line goes on"
-    keeping.turn_to("000000020000000000000005", tmp_path)
-    there = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
-    assert there == [
-        "000000010000000000000003",
-        "000000010000000000000004",
-        "000000020000000000000005.partial",
-    ]
-    aside = sorted(path.name for path in (tmp_path / "00000001").iterdir())
-    assert aside == ["000000010000000000000005", "000000010000000000000006.partial"]
-
-
-def test_after_a_gap_the_archive_goes_on_with_what_the_server_still_has(tmp_path):
-    for name in ("000000010000000000000003", "000000010000000000000004.partial"):
-        (tmp_path / name).touch()
-    before = {path.name for path in tmp_path.iterdir()}
-    keeping.pass_over_to("000000010000000000000004", tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == before, "there is no gap"
-    keeping.pass_over_to("000000010000000000000009", tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} - before == {"000000010000000000000009.partial"}
+@pytest.mark.django_db
+def test_what_a_killed_backup_left_is_deleted_by_the_next_one_and_never_while_one_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("POSTGRES_BIN", str(tmp_path))  # no program is there: these backups come no further
+    whole, left = a_base(tmp_path, hours=0), a_base(tmp_path, hours=1)
+    (left / "backup.json").unlink()
+    keeping.private(tmp_path)
+    running = keeping.alone(tmp_path, "backup", what="backup")
+    with running, pytest.raises(programs.Failed, match="Another backup runs in"):
+        keeping.copy(pooling.direct(), tmp_path, keys={})
+    assert left.exists()
+    with pytest.raises(programs.Failed, match="pg_basebackup of PostgreSQL"):
+        keeping.copy(pooling.direct(), tmp_path, keys={})
+    assert list((tmp_path / "base").iterdir()) == [whole]
 
 
 @pytest.mark.django_db
-def test_a_slot_for_which_the_server_keeps_nothing_any_more_is_made_anew_and_told_of():
-    """As one that `max_slot_wal_keep_size` ended: it has no place in the log."""
-    url = pooling.direct()
-    with psycopg.connect(url, autocommit=True) as server:
-        server.execute("SELECT pg_create_physical_replication_slot(%s, false)", [keeping.SLOT])
-        try:
-            assert health.measured()["exchange_archive_behind_bytes"] == float("inf")
-            assert not keeping.keeps(url, keeping.SLOT)
-            server.execute("SELECT pg_create_physical_replication_slot(%s, true)", [keeping.SLOT])
-            assert keeping.keeps(url, keeping.SLOT)
-        finally:
-            server.execute(
-                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s",
-                [keeping.SLOT],
-            )
+def test_what_a_killed_drill_left_is_deleted_by_the_next_one_and_never_while_one_runs(tmp_path, settings):
+    settings.BACKUP_DIR = tmp_path
+    left = tmp_path / "drill-x7d_k2"
+    (left / "data").mkdir(parents=True)
+    with (
+        keeping.alone(tmp_path, "drill", what="drill"),
+        pytest.raises(CommandError, match="Another drill runs in"),
+    ):
+        call_command("restore_drill")
+    assert left.exists()
+    with pytest.raises(CommandError, match="Nobody receives the log"):
+        call_command("restore_drill")
+    assert not list(tmp_path.glob("drill-*"))
 
 
 def test_a_restore_overwrites_nothing(tmp_path):

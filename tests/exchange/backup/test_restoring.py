@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from exchange.backup import keeping, programs, restoring
 from exchange.management.commands.restore import manage
+from tests.exchange.backup.test_keeping import a_base
 
 ASKS = "from django.conf import settings; print([one['HOST'] for one in settings.DATABASES.values()])"
 
@@ -19,3 +23,40 @@ def test_a_command_for_the_restored_store_asks_no_other_however_the_living_one_i
     monkeypatch.setenv("DATABASE_REPLICA_URL", "postgresql://exchange@replica.internal/exchange")
     said = manage(f"postgresql://exchange@/exchange?host={tmp_path}", "shell", "--no-imports", "-c", ASKS)
     assert said == str([str(tmp_path)])
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_copy_that_breaks_off_is_told_in_a_sentence_and_leaves_the_target_as_it_was(tmp_path, is_there):
+    """What cannot be copied stands for a full disk: both are errors of the system, in the middle of the copying."""
+    base = a_base(tmp_path, hours=0)
+    (base / "data" / "PG_VERSION").write_text("18")
+    os.mkfifo(base / "data" / "socket")
+    to = tmp_path / "to"
+    if is_there:
+        to.mkdir()
+    with (
+        pytest.raises(programs.Failed, match="is a named pipe"),
+        restoring.restored("postgresql:///exchange", tmp_path, to=to),
+    ):
+        raise AssertionError
+    assert (to.exists(), list(to.glob("*"))) == (is_there, [])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone hands the log to another user")
+def test_root_hands_the_log_to_the_servers_user_beside_the_target_and_takes_it_back(tmp_path):
+    """Not in /tmp, which may be memory: a busy exchange writes more in a day."""
+    a_base(tmp_path, hours=0)
+    (base,), target = keeping.bases(tmp_path), tmp_path / "disk" / "main"
+    target.mkdir(parents=True)
+    archive = keeping.archive_of(tmp_path)
+    archive.mkdir()
+    for name in ("000000010000000000000001", "000000010000000000000002", "00000002.history"):
+        (archive / name).write_text(name)
+    owner = programs.user_to_be()
+    with restoring.readable(archive, base, near=target, owner=owner) as place:
+        assert place.parent == target.parent
+        assert {path.name for path in place.iterdir()} == {"000000010000000000000002", "00000002.history"}
+        assert {path.owner() for path in (place, *place.iterdir())} == {owner}
+    assert list(target.parent.iterdir()) == [target]
+    with restoring.readable(archive, base, near=target, owner=None) as place:
+        assert place == archive
