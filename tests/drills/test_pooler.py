@@ -8,19 +8,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import uuid
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
 from exchange.demo import ports
-from tests import postgres, templates
+from tests.drills import test_replicas
 from tests.drills.demo import ROOT
 from tests.drills.test_proxy import listens
 from tests.waiting import DEADLINE_S, until
 
+room, primary = test_replicas.room, test_replicas.primary
 PGBOUNCER = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
 pytestmark = [
     pytest.mark.skipif(not Path(PGBOUNCER).exists(), reason="pgbouncer is not installed"),
@@ -30,18 +29,9 @@ SERVERS = 3
 
 
 @pytest.fixture
-def database(django_db_setup, django_db_blocker):
-    """A store of its own, with its schema; returns a function that says its address."""
-    with django_db_blocker.unblock():
-        template = templates.name()
-    server = postgres.environment()["DATABASE_URL"]
-    name = f"pooled_{uuid.uuid4().hex[:8]}"
-    parameters = conninfo_to_dict(server)
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        yield {"dbname": name, "user": parameters["user"], "host": parameters["host"]}
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-        connection.execute(f'ALTER ROLE "{parameters["user"]}" RESET ALL')
+def database(primary):
+    """A server of its own, for a backup copies all of it."""
+    return {"dbname": "exchange", "user": primary["user"], "host": primary["host"]}
 
 
 @pytest.fixture
@@ -77,21 +67,27 @@ def pooler(database, place):
         process.wait(timeout=DEADLINE_S)
 
 
-def test_an_exchange_works_through_a_pooler_in_transaction_mode(database, pooler):
+def test_an_exchange_works_through_a_pooler_in_transaction_mode_and_is_backed_up_past_it(database, pooler, room):
     user, name = database["user"], database["dbname"]
+    direct = f"postgresql://{user}@/{name}?host={database['host']}"
     environment = os.environ | {
         "DATABASE_URL": f"postgresql://{user}@127.0.0.1:{pooler}/{name}",
-        "DATABASE_DIRECT_URL": f"postgresql://{user}@/{name}?host={database['host']}",
+        "DATABASE_DIRECT_URL": direct,
         "DATABASE_POOLER": "transaction",
+        "BACKUP_DATABASE_URL": direct,
+        "BACKUP_DIR": str(room / "backups"),
         "DJANGO_SETTINGS_MODULE": "exchange.settings",
     }
 
+    def starts(*words):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen([sys.executable, *words], cwd=ROOT, env=environment, **pipes)
+
     def run(*words):
-        done = subprocess.run(
-            [sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        with starts(*words) as process:
+            said, error = process.communicate()
+        assert process.returncode == 0, said + error
+        return said
 
     run("manage.py", "prepare")
     said = json.loads(run("-m", "tests.drills.through_a_pooler").splitlines()[-1])
@@ -101,3 +97,18 @@ def test_an_exchange_works_through_a_pooler_in_transaction_mode(database, pooler
     assert "7MB" not in said["kept"], "what was set for one query is no other's"
     assert said["woken"] is True, "LISTEN goes past the pooler"
     assert said["jit"] == ["off", "force_generic_plan"], "`prepare` made them the role's"
+
+    with starts("manage.py", "archive") as receiver:
+        try:
+            until(lambda: list((room / "backups").glob("wal/*.partial")), of=receiver)
+            run("manage.py", "backup")
+            drilled = run("manage.py", "restore_drill")
+        finally:
+            receiver.terminate()
+            receiver.communicate()
+    assert receiver.returncode == 0
+    assert "in the copy: The log verifies" in drilled
+    assert "The drill went well" in drilled
+    with psycopg.connect(direct) as living:
+        (begun,) = living.execute("SELECT count(*) FROM exchange_incarnation").fetchone()
+    assert begun == 0, "a drill has no reader of the living store start over"
