@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from django.conf import settings
+
 from exchange import guards, health, starting
 
 _MIB = 2**20
@@ -72,6 +74,25 @@ _BOUNDS = (
         "s since the oldest was written",
         "The mail server refuses or is away: EMAIL_URL, and `mail.failed` in the workers' log.",
     ),
+    _Bound(
+        "exchange_log_wrong",
+        "log as it was written",
+        0,
+        "check has found it changed",
+        "Run `exchange-manage audit_verify`, which names each record. Only an administrator of the database can do it.",
+    ),
+    _Bound(
+        "exchange_log_verified_age_seconds",
+        "last check of the log",
+        100_000,
+        "hours old",
+        "Run `exchange-manage audit_verify` and see why the timer did not (`systemctl status exchange-verify`).",
+        absent="there was none: run `audit_verify` each night",
+        per=_HOUR_S,
+    ),
+)
+#: Where others make the backups (BACKUP_BY), nobody misses ours.
+_OF_BACKUPS = (
     _Bound(
         "exchange_backup_age_seconds",
         "last base backup",
@@ -147,7 +168,7 @@ def _whole() -> Found:
 
 
 def _measured(values: dict[str, float]) -> Iterator[Found]:
-    for bound in _BOUNDS:
+    for bound in (*_BOUNDS, *(_OF_BACKUPS if settings.BACKUP_BY == "exchange" else ())):
         value = values.get(bound.metric)
         if value is None:
             yield Found(bound.what, not bound.absent, bound.absent or "none waits", bound.do)

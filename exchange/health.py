@@ -35,6 +35,8 @@ FRESH_S = 0.5
 #: How long the key service is waited for; `/livez` of its own says nothing of its keys.
 _KEY_SERVICE_S = 1.0
 _BEAT = "beat"
+#: Of `audit_verify`: that the log was found as it was written, or that it was not.
+LOG_VERIFIED, LOG_WRONG = "log verified", "log wrong"
 #: Before and after now: whoever writes it may be on a host whose clock differs a little.
 _BEAT_MAX_AGE = timedelta(seconds=45)
 
@@ -138,6 +140,8 @@ class _StoreCollector:
         yield GaugeMetricFamily("exchange_store_up", "Whether the store answers.", value=float(up))
         taken = BROKER.answer()["broker"] == "ok"
         yield GaugeMetricFamily("exchange_broker_up", "Whether the broker takes messages.", value=float(taken))
+        other = float(settings.BACKUP_BY == "other")
+        yield GaugeMetricFamily("exchange_backup_by_other", "Whether backups are none of ours.", value=other)
         if settings.KEY_SERVICE_URL:
             tokens = KEYS.answer()["key_service"] == "ok"
             yield GaugeMetricFamily("exchange_key_service_up", "Whether the key service answers.", value=float(tokens))
@@ -147,10 +151,15 @@ class _StoreCollector:
 def _read_from_store() -> Iterator[GaugeMetricFamily]:
     for gauges in GAUGES:
         yield from gauges()
-    for name, seen in _SEEN.items():
+    ours = settings.BACKUP_BY == "exchange"
+    for name, seen in (_SEEN | (_OF_BACKUPS if ours else {})).items():
         age = _age(name)
         if age is not None:
             yield GaugeMetricFamily(seen.metric, seen.says, value=age.total_seconds())
+    wrong = Heartbeat.objects.filter(name=LOG_WRONG).exists()
+    yield GaugeMetricFamily("exchange_log_wrong", "Whether the last check of the log found it changed.", value=wrong)
+    if not ours:
+        return
     with connection.cursor() as cursor:
         cursor.execute(_BEHIND)
         for (count,) in cursor.fetchall():
@@ -166,6 +175,9 @@ class _Seen:
 #: Rows of Heartbeat that are told by their age.
 _SEEN = {
     _BEAT: _Seen("exchange_beat_age_seconds", "Since beat was last seen."),
+    LOG_VERIFIED: _Seen("exchange_log_verified_age_seconds", "Since the log was last verified, and found well."),
+}
+_OF_BACKUPS = {
     "backup": _Seen("exchange_backup_age_seconds", "Since the last base backup."),
     "restore drill": _Seen("exchange_restore_drill_age_seconds", "Since the last restore drill that went well."),
 }

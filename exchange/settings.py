@@ -376,7 +376,9 @@ TRACES_PROXIES = env.networks("TRACES_PROXIES")
 if TRACES_ENDPOINT and find_spec("opentelemetry") is None:
     raise env.BadEnvironment("TRACES_ENDPOINT", "needs OpenTelemetry: pip install -r deploy/requirements-traces.lock")
 
-# Backups (`exchange-manage backup`, `archive`, `restore`): where they lie, and as whom PostgreSQL is asked for a copy.
+# Backups (`exchange-manage backup`, `archive`, `restore`): who makes them, where ours lie, and as whom PostgreSQL is
+# asked for a copy.
+BACKUP_BY = env.choice("BACKUP_BY", "exchange", of=("exchange", "other"))
 BACKUP_DIR = Path(env.text("BACKUP_DIR", str(DATA_DIR / "backup"))).absolute()
 BACKUP_DATABASE_URL = env.text("BACKUP_DATABASE_URL") or env.text("DATABASE_URL")
 BACKUP_KEEP = env.number("BACKUP_KEEP", 7, least=1, most=1_000)

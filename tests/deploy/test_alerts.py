@@ -35,6 +35,8 @@ FIRES = {
     "ExchangeBackupOld": {"exchange_backup_age_seconds": "100001x600"},
     "ExchangeDrillOld": {"exchange_restore_drill_age_seconds": "700001x600"},
     "ExchangeArchiveBehind": {"exchange_archive_behind_bytes": "268435457x600"},
+    "ExchangeLogWrong": {"exchange_log_wrong": "1x600"},
+    "ExchangeLogUnverified": {"exchange_log_verified_age_seconds": "100001x600"},
     "ExchangeErrorsFast": {BAD: "0+2x600", GOOD: "0+98x600"},
     "ExchangeErrorsSlow": {BAD: "0+1x600", GOOD: "0+99x600"},
     "ExchangeSlow": {
@@ -49,7 +51,11 @@ SILENT = {
     "ExchangeBackupOld": "exchange_backup_age_seconds",
     "ExchangeDrillOld": "exchange_restore_drill_age_seconds",
     "ExchangeArchiveBehind": "exchange_archive_behind_bytes",
+    "ExchangeLogUnverified": "exchange_log_verified_age_seconds",
 }
+#: What `BACKUP_BY=other` leaves out, and whose alerts are silent then.
+OURS = ("exchange_backup_age_seconds", "exchange_restore_drill_age_seconds", "exchange_archive_behind_bytes")
+BY_OTHERS = {"exchange_backup_by_other": "1x600"}
 WELL = {
     "exchange_store_up": "1x600",
     "exchange_broker_up": "1x600",
@@ -65,6 +71,9 @@ WELL = {
     "exchange_backup_age_seconds": "80000x600",
     "exchange_restore_drill_age_seconds": "600000x600",
     "exchange_archive_behind_bytes": "16777216x600",
+    "exchange_backup_by_other": "0x600",
+    "exchange_log_wrong": "0x600",
+    "exchange_log_verified_age_seconds": "80000x600",
     BAD: "0+0x600",
     GOOD: "0+100x600",
     'exchange_request_seconds_bucket{route="changes",le="1.0"}': "0+100x600",
@@ -105,7 +114,8 @@ def test_each_alert_leads_to_what_to_do():
 def test_each_alert_fires_by_what_it_watches_and_none_where_all_is_well(tmp_path):
     assert set(FIRES) == set(ALERTS)
     shutil.copy(OBSERVING / "alerts.yaml", tmp_path)
-    tests = [a_test(WELL, {name: [] for name in ALERTS})]
+    by_others = {one: values for one, values in WELL.items() if one not in OURS} | BY_OTHERS
+    tests = [a_test(well, {name: [] for name in ALERTS}) for well in (WELL, by_others)]
     for name, series in FIRES.items():
         alert = ALERTS[name]
         firing = [{"exp_labels": alert["labels"], "exp_annotations": alert["annotations"]}]

@@ -63,7 +63,7 @@ def test_commands_are_ours_and_each_unit_of_systemd_has_its_container():
     )
     assert set(re.findall(r"manage\.py (\w+)", said)) <= COMMANDS
     units = {path.stem.removeprefix("exchange-").rstrip("@") for path in (DEPLOY / "systemd").glob("*.service")}
-    assert units - {name.partition("-")[0] for name in SERVICES} == {"backup", "drill"}, "these two are `nightly`"
+    assert units - {name.partition("-")[0] for name in SERVICES} == {"backup", "drill", "verify"}, "these are `nightly`"
     for name in ("worker", "webhooks", "connections"):
         unit = (DEPLOY / "systemd" / f"exchange-{name}.service").read_text()
         words = " ".join(SERVICES[name]["command"]).replace("=", " ")

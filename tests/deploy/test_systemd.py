@@ -61,6 +61,7 @@ def test_every_process_of_the_compose_file_has_a_unit():
     assert {"exchange-web@.service", "exchange-worker.service", "exchange-webhooks.service"} <= named
     assert {"exchange-beat.service", "exchange-keys.service", "exchange-prepare.service"} <= named
     assert {"exchange-archive.service", "exchange-backup.timer", "exchange-drill.timer", "exchange.target"} <= named
+    assert {unit.with_suffix(".service").name for unit in UNITS.glob("*.timer")} <= named
 
 
 def test_each_queue_has_a_worker_of_its_own_on_one_machine_and_by_compose():

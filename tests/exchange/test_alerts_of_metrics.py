@@ -75,6 +75,14 @@ def drill_old(_):
     _seen("restore drill", days=9)
 
 
+def log_wrong(_):
+    _seen(health.LOG_WRONG, seconds=1)
+
+
+def log_unverified(_):
+    _seen(health.LOG_VERIFIED, days=2)
+
+
 def _seen(name, **ago):
     Heartbeat.objects.update_or_create(name=name, defaults={"at": _ago(**ago)})
 
@@ -167,6 +175,8 @@ FAILING = {
     "ExchangeBackupOld": backup_old,
     "ExchangeDrillOld": drill_old,
     "ExchangeArchiveBehind": archive_behind,
+    "ExchangeLogWrong": log_wrong,
+    "ExchangeLogUnverified": log_unverified,
     "ExchangeErrorsFast": errors,
     "ExchangeErrorsSlow": errors,
     "ExchangeSlow": slow,
@@ -203,7 +213,7 @@ def test_each_alert_fires_by_what_the_metrics_say_in_the_failing_state(broker, t
     for name, fail in FAILING.items():
         alert = ALERTS[name]
         with pytest.MonkeyPatch.context() as patched, transaction.atomic():
-            for well in ("beat", "backup", "restore drill"):
+            for well in ("beat", "backup", "restore drill", health.LOG_VERIFIED):
                 _seen(well, seconds=1)
             before = {sample: value for sample, value, grows in _samples() if grows}
             fail(patched)

@@ -28,7 +28,7 @@ def page(**wrong):
 
 @pytest.fixture
 def well(broker, monkeypatch):
-    for name in ("beat", "backup", "restore drill"):
+    for name in ("beat", "backup", "restore drill", health.LOG_VERIFIED):
         Heartbeat.objects.update_or_create(name=name, defaults={"at": clock.now()})
     really = health.measured
     monkeypatch.setattr(health, "measured", lambda: really() | {"exchange_archive_behind_bytes": 0.0})
@@ -71,6 +71,22 @@ def test_where_nothing_was_ever_backed_up_it_says_so(broker):
     assert "WRONG last base backup: there is none" in said
     assert "WRONG archive of PostgreSQL's log: nothing is received" in said
     assert error
+
+
+def test_where_others_make_the_backups_nobody_misses_ours(well, settings):
+    settings.BACKUP_BY = "other"
+    Heartbeat.objects.filter(name__in=("backup", "restore drill")).delete()
+    said, error = page()
+    assert (error, "backup" in said) == ("", False), said
+
+
+def test_a_log_that_was_changed_or_not_verified_is_told(well):
+    Heartbeat.objects.filter(name=health.LOG_VERIFIED).delete()
+    Heartbeat.objects.create(name=health.LOG_WRONG, at=clock.now())
+    said, error = page()
+    assert "WRONG log as it was written: 1 check has found it changed\n      Run `exchange-manage audit_verify`" in said
+    assert "WRONG last check of the log: there was none" in said
+    assert error.startswith("2 things are wrong;")
 
 
 def test_a_store_that_is_away_is_all_that_is_looked_at(monkeypatch):

@@ -185,3 +185,12 @@ def test_metrics_name_no_partner(client):
         client.get("/api/v1/partner", headers=build.bearer(cast.keys[name]))
     text = client.get("/metrics").content.decode().lower()
     assert not any(name in text for name in ("aster", "borealis", str(cast.aster.pk)))
+
+
+def test_where_others_make_the_backups_it_is_told_and_ours_are_not(client, settings):
+    Heartbeat.objects.create(name="backup", at=clock.now())
+    told = client.get("/metrics").content.decode()
+    assert ("exchange_backup_by_other 0.0" in told, "exchange_backup_age_seconds" in told) == (True, True)
+    settings.BACKUP_BY = "other"
+    told = client.get("/metrics").content.decode()
+    assert ("exchange_backup_by_other 1.0" in told, "exchange_backup_age_seconds" in told) == (True, False)

@@ -119,7 +119,8 @@ def _look_at_paths(objects: list[dict[str, Any]]) -> None:
 
 def _look(one: dict[str, Any]) -> None:
     """Each pod: not root, no token of the cluster, files that it cannot write, no secret in its environment."""
-    pod = one["spec"].get("template", {}).get("spec") if isinstance(one.get("spec"), dict) else None
+    spec = one["spec"] if isinstance(one.get("spec"), dict) else {}
+    pod = spec.get("jobTemplate", {}).get("spec", spec).get("template", {}).get("spec")
     if not pod:
         return
     name = f"{one['kind']} {one['metadata']['name']}"

@@ -6,13 +6,16 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from exchange import clock
+from exchange.health import LOG_VERIFIED, LOG_WRONG
 from exchange.management.at_store import StoreCommand
+from exchange.models import Heartbeat
 from partners.log import transparency
 from partners.models import AuditWaiting, TreeHead
 
 
 class Command(StoreCommand):
-    """Exit status 1, and a line for each finding, where anything is not as it was written."""
+    """Exit status 1, and a line for each finding, where anything is not as it was written. `/metrics` says it, too."""
 
     help = __doc__ or ""
 
@@ -22,6 +25,9 @@ class Command(StoreCommand):
         for finding in transparency.verify():
             findings += 1
             self.stdout.write(finding)
+        told, over = (LOG_WRONG, LOG_VERIFIED) if findings else (LOG_VERIFIED, LOG_WRONG)
+        Heartbeat.objects.update_or_create(name=told, defaults={"at": clock.now()})
+        Heartbeat.objects.filter(name=over).delete()
         if findings:
             raise CommandError(f"The log is not what was written: {findings} findings.")
         heads, waiting = TreeHead.objects.count(), AuditWaiting.objects.count()

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
+from exchange import health
 from exchange.client import merkle, statements
 from exchange.errors import NotFound, Refused
 from partners.log import audit, logbook, logkeys, transparency
@@ -273,6 +274,18 @@ def test_the_command_says_that_all_is_well(log):
     said = io.StringIO()
     call_command("audit_verify", stdout=said)
     assert "2 signed heads" in said.getvalue()
+    measured = health.measured()
+    assert measured["exchange_log_wrong"] == 0
+    assert measured["exchange_log_verified_age_seconds"] < 3_600
+
+
+def test_a_log_that_was_changed_is_told_by_the_metrics_until_it_verifies_again(log):
+    call_command("audit_verify", stdout=io.StringIO())
+    by_hand((REWRITE, [log[17].record_id]))
+    assert found()
+    measured = health.measured()
+    assert measured["exchange_log_wrong"] == 1
+    assert "exchange_log_verified_age_seconds" not in measured
 
 
 def test_a_record_rewritten_by_hand_is_found(log):
