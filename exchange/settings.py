@@ -380,7 +380,9 @@ if TRACES_ENDPOINT and find_spec("opentelemetry") is None:
 # asked for a copy.
 BACKUP_BY = env.choice("BACKUP_BY", "exchange", of=("exchange", "other"))
 BACKUP_DIR = Path(env.text("BACKUP_DIR", str(DATA_DIR / "backup"))).absolute()
-BACKUP_DATABASE_URL = env.text("BACKUP_DATABASE_URL") or env.text("DATABASE_URL")
+BACKUP_DATABASE_URL = env.text("BACKUP_DATABASE_URL") or env.text(  # no pooler copies a server
+    "DATABASE_DIRECT_URL" if DATABASE_POOLER == "transaction" else "DATABASE_URL"
+)
 BACKUP_KEEP = env.number("BACKUP_KEEP", 7, least=1, most=1_000)
 
 # Snapshots of feeds: web processes and workers share this directory.

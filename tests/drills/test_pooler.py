@@ -74,7 +74,6 @@ def test_an_exchange_works_through_a_pooler_in_transaction_mode_and_is_backed_up
         "DATABASE_URL": f"postgresql://{user}@127.0.0.1:{pooler}/{name}",
         "DATABASE_DIRECT_URL": direct,
         "DATABASE_POOLER": "transaction",
-        "BACKUP_DATABASE_URL": direct,
         "BACKUP_DIR": str(room / "backups"),
         "DJANGO_SETTINGS_MODULE": "exchange.settings",
     }
