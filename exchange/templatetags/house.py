@@ -2,6 +2,7 @@
 
 import json as json_
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext
 
 from exchange import clock
+from exchange import drawn as drawn_
 from exchange.tokens.defanging import defanged
 from exchange.translating import later
 
@@ -69,6 +71,13 @@ def icon(name: str) -> SafeString:
         static("exchange/icons.svg"),
         name,
     )
+
+
+@register.simple_tag
+def drawn(fields: Mapping[str, object] | None = None, **more: object) -> SafeString:
+    """What the fields of a form hold as it is drawn (`exchange.drawn`); beside `csrf_token`."""
+    held = drawn_.written({**(fields or {}), **more})
+    return format_html('<input type="hidden" name="{}" value="{}">', drawn_.NAME, held)
 
 
 @register.filter

@@ -141,6 +141,13 @@ def _look_again(one: Campaign) -> None:
     transaction.on_commit(proposing.hint)
 
 
+def called(viewer: Viewer, campaign_id: UUID) -> str:
+    """The name that the viewer's partner gave it, or none. Raises NotFound."""
+    one = visible(viewer, campaign_id)
+    given = CampaignAlias.objects.filter(campaign=one.pk, partner_id=viewer.partner_id)
+    return given.values_list("alias", flat=True).first() or ""
+
+
 @transaction.atomic
 def call(viewer: Viewer, campaign_id: UUID, alias: str) -> None:
     """Give a campaign a name that one's own partner alone sees; an empty one takes it away. Raises as `say`."""

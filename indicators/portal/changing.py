@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from exchange.drawn import carried, require_same
 from exchange.errors import ExchangeError, NotFound
 from indicators import reading
 from indicators.ending import recalling, withdrawing
@@ -82,6 +83,9 @@ def audience(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse
     """Show it to others than now: asked first who would see it, and who comes and goes by that."""
     own = _own(viewer, stix_id)
     chosen = _chosen(request, viewer, own)
+    now_chosen = _held(viewer, own)
+    if request.POST.get("do") == "change":
+        require_same(request, now_chosen)
     told: dict[str, Any] = {}
     try:
         if request.method == "POST" and request.POST.get("do") == "change":
@@ -106,6 +110,7 @@ def audience(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse
         stix_id=stix_id,
         own=own,
         chosen=chosen,
+        drawn=carried(request, now_chosen),
         groups=directory.groups(viewer),
         partners=[partner for partner in directory.partners() if partner.pk != viewer.partner_id],
         tlps=[marking.word for marking in Tlp],
@@ -126,6 +131,11 @@ def _chosen(request: HttpRequest, viewer: Viewer, own: reading.Statement) -> dic
         said = request.POST
         named = {name: tuple(sorted(set(said.getlist(name)))) for name in ("groups", "partners")}
         return {**named, "tlp": said.get("tlp", "")}
+    return _held(viewer, own)
+
+
+def _held(viewer: Viewer, own: reading.Statement) -> dict[str, Any]:
+    """Who sees it by which group or name, and its marking, as they are."""
     there = reading.audience_of(viewer, own.object_id)
     groups = [group.slug for group in directory.groups(viewer) if group.pk in there.groups]
     partners = [partner.slug for partner in directory.partners() if partner.pk in there.partners]

@@ -8,6 +8,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
+from exchange.drawn import require_same
 from exchange.errors import ExchangeError
 from indicators import detectors
 from partners.portal.access import do, page, show
@@ -35,9 +36,10 @@ def listing(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 @page
 def act(request: HttpRequest, viewer: Viewer, code: str) -> HttpResponseBase:
     """Rename or retire one."""
-    detectors.find(viewer, code)
+    found = detectors.find(viewer, code)
 
     def rename() -> str:
+        require_same(request, {"name": found.name})
         detectors.change(viewer, code, name=request.POST.get("name", "")[:200])
         return gettext("Renamed.")
 

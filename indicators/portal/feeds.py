@@ -19,7 +19,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
-from exchange import clock
+from exchange import clock, drawn
 from exchange.errors import Conflict, ExchangeError, Refused
 from exchange.translating import later
 from indicators import reading
@@ -98,6 +98,8 @@ def _asked(request: HttpRequest, viewer: Viewer, one: Feed | None) -> HttpRespon
     if do == "look":
         return _new(request, viewer, one, text=text, wanted=wanted)
     name = request.POST.get("name", "")
+    if one:
+        drawn.require_same(request, _fields(one))
     try:
         feed = (
             notifying.change_feed(viewer, one.pk, name=name, filter_json=wanted.to_json())
@@ -114,6 +116,11 @@ def _asked(request: HttpRequest, viewer: Viewer, one: Feed | None) -> HttpRespon
     )
     messages.success(request, gettext("The feed “{name}” {says}.").format(name=feed.name, says=says))
     return redirect("portal-feed", feed.pk)
+
+
+def _fields(one: Feed) -> drawn.Fields:
+    """What the fields of its form hold, as it is."""
+    return {"name": one.name, "filter": filters.spoken(subscribing.filter_of(one))}
 
 
 def _new(
@@ -133,6 +140,7 @@ def _new(
         here=_HERE,
         steps=[] if one else steps([wanted is not None, False, False, False]),
         one=one,
+        drawn=drawn.carried(request, _fields(one)) if one else {},
         here_address=reverse("portal-feed-change", args=[one.pk]) if one else reverse("portal-feed-new"),
         turn=preview.turn(viewer, subscribing.filter_of(one), wanted) if one and wanted is not None else None,
         text=text,

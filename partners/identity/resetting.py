@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 
 from exchange.errors import NotFound, Refused, Unauthenticated
-from partners import mailing
+from partners import locks, mailing
 from partners.identity import sessions
 from partners.keys.auth import viewer_of_user
 from partners.log import audit
@@ -96,13 +96,19 @@ def find(token: str) -> User:
 
 
 def reset(token: str, *, password: str) -> None:
-    """Use the link up: another password, and every session ends. Raises NoLink, Refused."""
+    """Use the link up: another password, and every session ends. Raises NoLink, Refused.
+
+    Alone among the acts of the person's partner: what was under way in a session is written before, or finds its
+    session ended and writes nothing.
+    """
+    user = find(token)
     try:
-        validate_password(password, find(token))
+        validate_password(password, user)
     except ValidationError as refused:
         raise Refused(" ".join(refused.messages), code="weak-password", at="/password") from None
     with transaction.atomic():
-        User.objects.select_for_update(no_key=True).filter(pk=find(token).pk).first()
+        locks.acts_alone(user.partner_id)
+        User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
         user = find(token)  # as it is now: two who hold the link must not both succeed
         viewer = viewer_of_user(user)
         user.set_password(password)

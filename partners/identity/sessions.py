@@ -86,6 +86,11 @@ def begin(request: HttpRequest) -> None:
     }
 
 
+def is_open(request: HttpRequest) -> bool:
+    """Whether the request's session is still there: it may have been ended while the request waited."""
+    return Session.objects.filter(session_key=request.session.session_key, expire_date__gt=clock.now()).exists()
+
+
 def touch(request: HttpRequest) -> None:
     """Note that a session is in use, every few minutes."""
     about, moment = request.session.get(_ABOUT), clock.now()

@@ -13,9 +13,11 @@ from django.contrib.auth import logout
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 from structlog.contextvars import bind_contextvars
 
+from exchange.drawn import Stale
 from exchange.errors import ExchangeError, NotFound, Refused, Unauthenticated
 from partners.identity import factors, sessions
 from partners.keys.auth import acting, viewer_of_user
@@ -83,7 +85,10 @@ def _guarded(view: View, *, without_factor: bool) -> Callable[..., HttpResponseB
             return view(request, viewer, *args, **kwargs)
         try:
             with acting(viewer):
-                return view(request, viewer, *args, **kwargs)
+                if sessions.is_open(request):
+                    return view(request, viewer, *args, **kwargs)
+        except Stale as stale:
+            return _changed_meanwhile(request, viewer, stale)
         except Changed:  # their rights, while they pressed the button
             now = User.objects.filter(pk=user.pk).first()
             if now is None:
@@ -91,8 +96,30 @@ def _guarded(view: View, *, without_factor: bool) -> Callable[..., HttpResponseB
                 return _elsewhere(request, redirect_to_login)
             request.user = now
             return guarded(request, *args, **kwargs)
+        logout(request)
+        return _elsewhere(request, redirect_to_login)
 
     return guarded
+
+
+def _changed_meanwhile(request: HttpRequest, viewer: Viewer, stale: Stale) -> HttpResponse:
+    """The page of a form that somebody else was faster than: nothing is saved, and nothing that was typed is lost."""
+    here = request.headers.get("Referer", "")
+    back = here if url_has_allowed_host_and_scheme(here, allowed_hosts={request.get_host()}) else "/"
+    context = {
+        "lines": stale.lines,
+        "fields": stale.fields,
+        "secrets": stale.secrets,
+        "now": stale.now,
+        "mine": any(line.mine for line in stale.lines),
+        "back": back,
+    }
+    return render(
+        request,
+        "exchange/stale.html",
+        {"viewer": viewer, "here": "", "frame": places.frame(viewer, ""), **context},
+        status=409,
+    )
 
 
 #: What mail programs and chats add to links: no page has a parameter of these names.

@@ -11,14 +11,14 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from exchange import clock
+from exchange import clock, drawn
 from exchange.errors import ExchangeError, NotFound, Refused
 from partners import terms
 from partners.ceilings import Width
 from partners.groups import life, membership, steering
 from partners.models import Group, Partner, RecipientTerms
 from partners.portal.access import page, show
-from partners.portal.partner import caps_of, ceiling_of
+from partners.portal.partner import caps_fields, caps_of, ceiling_of
 from partners.sharing import why_closed
 from partners.tlp import Tlp
 from partners.viewer import Viewer
@@ -43,6 +43,8 @@ def partners(request: HttpRequest, viewer: Viewer) -> HttpResponse:
                 steering.operator_ceiling_of(one),
                 steering.operator_caps_of(one),
                 recorded.get(one.pk, []),
+                _ceiling_fields(one),
+                caps_fields(steering.operator_caps_of(one)),
             )
             for one in found
         ],
@@ -67,10 +69,13 @@ def partner_act(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse
         elif wanted == "reinstate":
             life.reinstate(partner, by=viewer)
         elif wanted == "clearance":
+            drawn.require_same(request, {"clearance": Tlp(partner.clearance).word})
             life.set_clearance(partner, _tlp(request.POST.get("clearance", "")), by=viewer)
         elif wanted == "ceiling":
+            drawn.require_same(request, _ceiling_fields(partner))
             steering.set_operator_ceiling(partner, ceiling_of(request.POST, "ceiling"), by=viewer)
         elif wanted == "caps":
+            drawn.require_same(request, caps_fields(steering.operator_caps_of(partner)))
             steering.set_operator_caps(partner, caps_of(request.POST), by=viewer)
         elif wanted == "terms":
             _record_terms(viewer, partner, request.POST)
@@ -127,6 +132,11 @@ def group_act(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponseBa
     else:
         messages.success(request, gettext("{name}: done.").format(name=group.name))
     return redirect("operator-groups")
+
+
+def _ceiling_fields(partner: Partner) -> drawn.Fields:
+    ceiling = steering.operator_ceiling_of(partner)
+    return {"ceiling_tlp": ceiling.tlp.word, "ceiling_width": ceiling.width.word}
 
 
 def _record_terms(viewer: Viewer, partner: Partner, sent: QueryDict) -> None:

@@ -13,6 +13,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
+from exchange import drawn
 from exchange.errors import Conflict, ExchangeError, NotFound, Refused
 from partners.caps import NAMES, Caps
 from partners.ceilings import Ceiling, Width
@@ -43,6 +44,8 @@ def overview(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         roles=[(role, ceiling) for role, ceiling in settings.roles.items()],
         operator_ceiling=steering.operator_ceiling_of(partner),
         operator_caps=steering.operator_caps_of(partner),
+        drawn_settings=_fields(settings),
+        drawn_default=_default_fields(settings),
         limits=directory.caps_words(viewer.caps),
         clearance=Tlp(partner.clearance),
         notices=warning.notices_of(viewer),
@@ -76,7 +79,7 @@ def settings(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         caps=caps_of(sent),
         roles=roles,
     )
-    return _save(request, viewer, wanted)
+    return _save(request, viewer, wanted, _fields)
 
 
 def _set_default_audience(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
@@ -92,20 +95,44 @@ def _set_default_audience(request: HttpRequest, viewer: Viewer) -> HttpResponseB
             )
         return replace(before, default_audience=chosen)
 
-    return _save(request, viewer, wanted)
+    return _save(request, viewer, wanted, _default_fields)
 
 
 def _save(
-    request: HttpRequest, viewer: Viewer, wanted: Callable[[steering.Settings], steering.Settings]
+    request: HttpRequest,
+    viewer: Viewer,
+    wanted: Callable[[steering.Settings], steering.Settings],
+    fields: Callable[[steering.Settings], drawn.Fields],
 ) -> HttpResponseBase:
     before = steering.settings_of(Partner.objects.get(pk=viewer.partner_id))
     try:
+        drawn.require_same(request, fields(before))
         steering.change(viewer, wanted(before), since=before)
     except (Conflict, Refused) as refused:
         messages.error(request, refused.detail)
     else:
         messages.success(request, gettext("The settings are saved."))
     return redirect("organisation")
+
+
+def _fields(settings: steering.Settings) -> drawn.Fields:
+    """What the fields of the form of settings hold."""
+    ceilings = {"ceiling": settings.ceiling, "alone": settings.alone, **settings.roles}
+    return {
+        "default_tlp": settings.default_tlp.word,
+        "alone_objects": settings.alone_objects,
+        **{f"{name}_tlp": ceiling.tlp.word for name, ceiling in ceilings.items()},
+        **{f"{name}_width": ceiling.width.word for name, ceiling in ceilings.items()},
+        **caps_fields(settings.caps),
+    }
+
+
+def _default_fields(settings: steering.Settings) -> drawn.Fields:
+    """And of the form of the default audience."""
+    said = steering.words_of(settings.default_audience)
+    if said is None:
+        return {"default": "refuse", "open_to_everyone": None, "groups": [], "partners": []}
+    return {"default": "set", **said, "open_to_everyone": "on" if said["open_to_everyone"] else None}
 
 
 @require_POST
@@ -138,6 +165,11 @@ def leaving(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 def caps_of(sent: QueryDict) -> Caps:
     """The caps of a form: a field `cap_<name>` for each. Raises Refused naming the field."""
     return Caps.read({name: _number(sent, f"cap_{name}") for name in NAMES}, at="/cap")
+
+
+def caps_fields(caps: Caps) -> drawn.Fields:
+    """What the fields of such a form hold."""
+    return {f"cap_{name}": value for name, value in caps.by_name().items()}
 
 
 def _number(sent: QueryDict, name: str) -> int | None:

@@ -14,10 +14,11 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
+from exchange import drawn
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from partners.groups import life
 from partners.identity import asking, inviting, people, signing_on
-from partners.models import Partner, User
+from partners.models import Partner, SignOn, User
 from partners.portal.access import page, show
 from partners.portal.confirming import confirmed, limit, person
 from partners.scopes import ROLE_SCOPES, Role, Scope
@@ -67,6 +68,7 @@ def sign_on(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         signing_on.remove(viewer)
         messages.success(request, gettext("The sign-on is removed."))
         return redirect("people-sign-on")
+    drawn.require_same(request, _sign_on_fields(signing_on.of(viewer)))
     try:
         changed = signing_on.configure(
             viewer,
@@ -114,13 +116,17 @@ def _everybody(request: HttpRequest, viewer: Viewer, **more: object) -> HttpResp
         "invitations": list(inviting.pending(viewer)),
         "roles": [(role, ", ".join(sorted(ROLE_SCOPES[role]))) for role in Role],
         "factors": Partner.SecondFactor.choices,
-        "demanded": Partner.objects.values_list("second_factor", flat=True).get(pk=viewer.partner_id),
+        "demanded": _demanded(viewer),
         "sign_on": signing_on.of(viewer),
         "operator": viewer.kind == Partner.Kind.OPERATOR,
         "typed": request.POST if more.get("problem") else {},
         **more,
     }
     return show(request, viewer, "partners/people.html", here="people", **context)
+
+
+def _demanded(viewer: Viewer) -> str:
+    return Partner.objects.values_list("second_factor", flat=True).get(pk=viewer.partner_id)
 
 
 def _invite(request: HttpRequest, viewer: Viewer) -> HttpResponse:
@@ -143,12 +149,14 @@ def _demand(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     wanted = request.POST.get("second_factor", "")
     if wanted not in Partner.SecondFactor:
         raise Refused(gettext("There is no such choice."), code="unknown-second-factor", at="/second_factor")
+    drawn.require_same(request, {"second_factor": _demanded(viewer)})
     people.demand(viewer, Partner.SecondFactor(wanted))
     messages.success(request, gettext("Saved. Whoever lacks the factor is asked for it on the next page."))
     return redirect("people")
 
 
 def _give_role(request: HttpRequest, viewer: Viewer, user_id: int) -> str:
+    drawn.require_same(request, {"role": people.find(viewer, user_id).role})
     user = people.change(viewer, user_id, role=_role(request.POST.get("role", "")))
     return gettext("{username} is {n} now.").format(username=user.username, n=user.get_role_display().lower())
 
@@ -181,10 +189,15 @@ def _sign_on(request: HttpRequest, viewer: Viewer, *, problem: str = "") -> Http
         "partners/people_sign_on.html",
         here="people",
         sign_on=found,
+        drawn=drawn.carried(request, _sign_on_fields(found)),
         redirect_uri=signing_on.redirect_uri_of(found.pk) if found else "",
         problem=problem,
         typed=request.POST if problem else {},
     )
+
+
+def _sign_on_fields(found: SignOn | None) -> drawn.Fields:
+    return {"issuer": found.issuer if found else None, "client_id": found.client_id if found else None}
 
 
 def _invite_partner(request: HttpRequest, viewer: Viewer, **more: object) -> HttpResponse:

@@ -10,6 +10,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
+from exchange.drawn import require_same
 from exchange.errors import Conflict, NotFound, Refused
 from exchange.translating import later
 from indicators.campaigns import statements
@@ -45,6 +46,7 @@ def say(request: HttpRequest, viewer: Viewer, campaign_id: UUID) -> HttpResponse
 @page
 def alias(request: HttpRequest, viewer: Viewer, campaign_id: UUID) -> HttpResponseBase:
     """Give it a name that one's own partner alone sees."""
+    require_same(request, {"alias": statements.called(viewer, campaign_id)})
     try:
         statements.call(viewer, campaign_id, request.POST.get("alias", ""))
     except Refused as refused:

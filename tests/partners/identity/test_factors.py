@@ -241,7 +241,7 @@ def portal_routes():
         "password-reset", "password-reset-link", "digest-end",  # for whoever is signed in nowhere
         "account_login", "account_logout", "account_inactive", "account_reauthenticate", "mfa_login_webauthn",
         "mfa_authenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn", "invitation", "sign-on-callback", "sign-on-waiting",
-        "theme", "words", "factors", "passkey-options", "livez", "readyz", "metrics",
+        "theme", "language", "words", "factors", "passkey-options", "livez", "readyz", "metrics",
     }  # fmt: skip
 
     def walk(patterns, prefix=""):

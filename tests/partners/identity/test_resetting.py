@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.contrib.auth.tokens import default_token_generator
 from django.core.cache import cache
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from partners import mailing
+from partners import locks, mailing
+from partners.identity import resetting
 from partners.models import AuditRecord, Mail, User
 from partners.scopes import Role
-from tests import build
+from tests import build, waiting
 from tests.partners.browser import PASSWORD, by_password, is_signed_in, signed_in, text
 from tests.partners.identity.test_factors import add_app, browser
 
@@ -57,6 +60,41 @@ def link_for(who: str, mailoutbox) -> str:
 def use(link: str, password: str = NEW, again: str | None = None):
     form = {"token": link.partition("token=")[2], "password": password, "again": password if again is None else again}
     return Client().post(LINK, form)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/account/password/", "/account/factors/"])
+def test_what_was_under_way_in_a_session_that_a_reset_ended_changes_nothing(path):
+    aster = build.a_partner("Aster")
+    bea = build.a_user(aster)
+    thief, _ = by_password(bea.username)
+    form = {"current": PASSWORD, "password": "one of a thief", "again": "one of a thief", "do": "begin-app"}
+
+    def alone(act, *given):
+        try:
+            return act(*given)
+        finally:
+            connection.close()
+
+    def wait(count: int):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            return cursor.fetchone() == (count,)
+
+    bea.refresh_from_db()
+    token = f"{bea.pk}-{default_token_generator.make_token(bea)}"
+    with ThreadPoolExecutor(2) as pool:
+        with transaction.atomic():
+            locks.acts_alone(aster.pk)
+            reset = pool.submit(alone, lambda: resetting.reset(token, password=NEW))
+            waiting.until(lambda: wait(1))
+            posted = pool.submit(alone, thief.post, path, form)
+            waiting.until(lambda: wait(2))
+        reset.result(waiting.DEADLINE_S)
+        answer = posted.result(waiting.DEADLINE_S)
+    assert "/account/login/" in answer.headers["Location"]
+    assert not is_signed_in(thief)
+    assert is_signed_in(by_password(bea.username, NEW)[0])
 
 
 def test_a_link_is_mailed_to_a_user_name_or_an_address_and_lets_in_with_another_password(bea, mailoutbox):
