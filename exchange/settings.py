@@ -182,6 +182,7 @@ SESSION_ENGINE = "partners.identity.sessions"
 SESSION_COOKIE_AGE = 12 * 3600
 #: Under https, cookies are bound to this host alone (`__Host-`): no neighbouring name can plant one.
 COOKIE_PREFIX = "__Host-" if PRODUCTION else ""
+LANGUAGE_COOKIE_NAME = f"{COOKIE_PREFIX}language"
 SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}exchange_session"
 CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
 SESSION_COOKIE_SAMESITE = "Lax"

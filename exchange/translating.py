@@ -14,7 +14,13 @@ from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.cache import patch_vary_headers
-from django.utils.translation import get_language, get_language_from_request, gettext_lazy, override
+from django.utils.translation import (
+    get_language,
+    get_language_from_request,
+    get_language_info,
+    gettext_lazy,
+    override,
+)
 from django.views.decorators.cache import cache_control
 from django.views.i18n import JavaScriptCatalog
 
@@ -33,7 +39,7 @@ _FOR_PEOPLE = ("text/html", "text/javascript")
 
 
 class LanguageMiddleware:
-    """Answers people in the language that their browser asks for, of those that there are (`LANGUAGES`).
+    """Answers people in the language that they chose, or else their browser asks for, of those there are (`LANGUAGES`).
 
     Only for as long as it answers: whoever the thread answers next, a machine or a person, hears nothing of it.
     """
@@ -50,8 +56,21 @@ class LanguageMiddleware:
             response = self._get_response(request)
         if response.headers.get("Content-Type", "").startswith(_FOR_PEOPLE):
             response.headers.setdefault("Content-Language", language)
-            patch_vary_headers(response, ("Accept-Language",))
+            patch_vary_headers(response, ("Accept-Language", "Cookie"))
         return response
+
+
+def choices() -> list[tuple[str, str]]:
+    """The languages that one may choose from, each by its code and its own name; none where there is one."""
+    return [(code, _own_name(code)) for code, _ in settings.LANGUAGES] if settings.USE_I18N else []
+
+
+def _own_name(code: str) -> str:
+    try:
+        name: str = get_language_info(code)["name_local"]
+    except KeyError:
+        return code
+    return name[:1].upper() + name[1:]
 
 
 def per_language[Made](make: Callable[[], Made]) -> Callable[[], Made]:

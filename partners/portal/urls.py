@@ -10,6 +10,7 @@ from partners.portal import arriving, forgetting, own, views
 urlpatterns = [
     path("", views.account, name="account"),
     path("theme/", views.theme, name="theme"),
+    path("language/", views.language, name="language"),
     path("login/", allauth.login, name="account_login"),
     path("login/passkey/", passkeys.login_webauthn, name="mfa_login_webauthn"),
     path("login/second-factor/", codes.authenticate, name="mfa_authenticate"),

@@ -1,10 +1,11 @@
-"""Who am I: the person, the partner, its groups; and the theme of the pages."""
+"""Who am I: the person, the partner, its groups; and the theme and the language of the pages."""
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from exchange import themes
+from exchange import themes, translating
 from partners.groups import directory
 from partners.identity import factors, sessions, signing_on
 from partners.portal.access import page, show
@@ -32,20 +33,31 @@ def account(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         this_session=sessions.handle_of(request.session.session_key or ""),
         sign_on=signing_on.of(viewer),
         linked=person(request).identities.exists(),
+        languages=translating.choices(),
+        chosen_language=request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, ""),
     )
 
 
 @require_POST
 def theme(request: HttpRequest) -> HttpResponseBase:
     """Choose light, dark, or the system's choice, for this browser."""
+    chosen = request.POST.get("theme", "")
+    return _kept(request, themes.COOKIE, chosen if chosen in themes.CHOICES else "")
+
+
+@require_POST
+def language(request: HttpRequest) -> HttpResponseBase:
+    """Choose one of the languages that there are, or the browser's choice, for this browser."""
+    chosen = request.POST.get("language", "")
+    return _kept(request, settings.LANGUAGE_COOKIE_NAME, chosen if chosen in dict(translating.choices()) else "")
+
+
+def _kept(request: HttpRequest, cookie: str, chosen: str) -> HttpResponseBase:
     back = request.headers.get("Referer", "/")
     safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
     response = HttpResponseRedirect(back if safe else "/")
-    chosen = request.POST.get("theme", "")
-    if chosen in themes.CHOICES:
-        response.set_cookie(
-            themes.COOKIE, chosen, max_age=_YEAR_S, secure=request.is_secure(), httponly=True, samesite="Lax"
-        )
+    if chosen:
+        response.set_cookie(cookie, chosen, max_age=_YEAR_S, secure=request.is_secure(), httponly=True, samesite="Lax")
     else:
-        response.delete_cookie(themes.COOKIE)
+        response.delete_cookie(cookie)
     return response

@@ -128,6 +128,28 @@ def test_what_is_remembered_is_remembered_in_each_language(nobodys, made):
         assert made() != english
 
 
+def test_each_reads_in_the_language_that_they_chose_whatever_their_browser_asks_for(nobodys):
+    client = signed_in(build.the_cast().aster)
+    with override_settings(LANGUAGE_CODE="en"):
+        account = client.get("/account/").content.decode()
+        assert 'name="language" value="en" lang="en">English<' in account
+        for asked, chosen, shown in (("en", NOBODYS, NOBODYS), (NOBODYS, "en", "en"), ("en", "no-such", "en")):
+            said = client.post(
+                "/account/language/", {"language": chosen}, headers={"referer": "http://testserver/account/"}
+            )
+            assert said["Location"] == "http://testserver/account/"
+            answer = client.get("/account/", headers={"Accept-Language": asked})
+            page = answer.content.decode()
+            assert f'<html lang="{shown}"' in page
+            assert f'src="/words.js?{shown}"' in page
+            assert "Cookie" in answer["Vary"]
+            assert (catalogue.wide("Home") in page) == (shown == NOBODYS)
+
+
+def test_where_there_is_one_language_none_is_chosen():
+    assert "/account/language/" not in signed_in(build.the_cast().aster).get("/account/").content.decode()
+
+
 def test_each_reads_in_the_language_that_their_browser_asks_for(nobodys):
     client = signed_in(build.the_cast().aster)
     with override_settings(LANGUAGE_CODE="en"):

@@ -129,6 +129,7 @@ ROWS: dict[str, Row] = {
     "keys": Row("/organisation/keys/", "person"),
     "key-act": Row("/organisation/keys/{key}/act", "owner", method="post", absent="/organisation/keys/aaaaaaaa/act"),
     "theme": Row("/account/theme/", "all", method="post"),
+    "language": Row("/account/language/", "all", method="post"),
     "words": Row("/words.js", "all"),
     "start": Row("/", "person"),
     "recent": Row("/recent", "person"),
