@@ -71,10 +71,8 @@ def file(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         raise Refused(gettext("From 1 to 16 tokens."), code="bad-tokens", at="/tokens")
     tokens = AppealToken.values(sent["tokens"][: appealing.MOST_TOKENS + 1])
     made = appealing.file(viewer, tokens, reason=str(sent.get("reason", "")), dissent=sent.get("dissent") is True)
-    messages.success(
-        request,
-        gettext("Filed. {seen} Each publisher gets a ticket, never your name.").format(seen=_seen(len(made.tickets))),
-    )
+    said = gettext("Filed. {seen} Each publisher gets a ticket, never your name.").format(seen=_seen(len(made.tickets)))
+    messages.success(request, f"{said} {_dissented(made.dissents)}".strip())
     return HttpResponse(orjson.dumps({"address": reverse("portal-appeals")}), content_type="application/json")
 
 
@@ -85,6 +83,15 @@ def _seen(count: int) -> str:
     return ngettext(
         "You see {count} indicator that names it.", "You see {count} indicators that name it.", count
     ).format(count=count)
+
+
+def _dissented(given: appealing.Dissents | None) -> str:
+    """On how many the filer's own opinion was given, where it was asked for."""
+    if given is None:
+        return ""
+    said = ngettext("You dissent from {n} more.", "You dissent from {n} more.", given.given).format(n=given.given)
+    left = ngettext("{n} is left: file again.", "{n} are left: file again.", given.left).format(n=given.left)
+    return f"{said} {left}" if given.left else said
 
 
 @require_POST

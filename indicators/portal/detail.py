@@ -20,7 +20,7 @@ from exchange.stix import words
 from exchange.stix.patterns import tokens_in
 from indicators import detectors, excerpts, matching, reading
 from indicators.door import gates
-from indicators.opinions import appealing, giving, sighting
+from indicators.opinions import appealing, giving, recording, sighting
 from indicators.portal import comparing, life, relating, rows, showing, verdict, whose
 from indicators.reading import referring
 from indicators.reading.selecting import Selection
@@ -148,6 +148,8 @@ def _verdict(
     bodies = {one.publisher_id: one for one in beside}
     named = {one.publisher_id for one in beside if one.attribution == 0 or one.publisher_id == viewer.partner_id}
     extensions = [dict(vocabulary.extension_of(orjson.loads(one.body)) or {}) for one in bodies.values()]
+    said_by_all = [given for one in judged for given in one.opinions]
+    counted = [recording.SAYS[given.opinion] for given in judged[0].opinions if not given.suspended]
     known = verdict.Known(
         control=str(first["extension"].get("control", "")),
         subkind=said.subkind or "",
@@ -155,12 +157,14 @@ def _verdict(
         labs=len(named),
         unnamed=len(bodies) > len(named),
         standing=judged[0].standing,
+        confirm=sum(each > 0 for each in counted),
+        dissent=sum(each < 0 for each in counted),
         confidence=said.confidence,
         until=said.valid_until,
         state=first["state"],
         did=tuple(str(one.get("publisher_action", "")) for one in extensions),
         own=own,
-        judged=any(given.partner.id == viewer.partner_id for one in judged for given in one.opinions),
+        mine=next((recording.SAYS[each.opinion] for each in said_by_all if each.partner.id == viewer.partner_id), None),
     )
     return verdict.sentence(known, now=clock.now())
 

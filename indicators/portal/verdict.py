@@ -45,12 +45,14 @@ class Known:
     labs: int  # that say it by name
     unnamed: bool  # somebody says it without a name, too
     standing: str
+    confirm: int  # partners whose opinion counts
+    dissent: int
     confidence: int | None
     until: datetime | None
     state: str
     did: tuple[str, ...]  # of each lab
     own: bool
-    judged: bool
+    mine: int | None  # what the viewer's partner says: 1 confirms, -1 dissents, 0 neither; None: nothing
 
 
 def number(count: int) -> str:
@@ -67,6 +69,7 @@ def sentence(known: Known, *, now: datetime) -> list[Piece]:
         *_who(known),
         Piece(". "),
         Piece(known.standing.capitalize(), bold=True),
+        *_heard(known),
         Piece(
             gettext(", confidence unknown")
             if known.confidence is None
@@ -87,6 +90,17 @@ def _who(known: Known) -> list[Piece]:
     if known.unnamed:
         found += [Piece(gettext(" and ") if labs else ""), Piece(gettext("somebody who gives no name"), bold=not labs)]
     return found
+
+
+def _heard(known: Known) -> list[Piece]:
+    """Who dissents; a standing without a dissent says enough."""
+    if not known.dissent:
+        return []
+    against = ngettext("{n} dissents", "{n} dissent", known.dissent).format(n=number(known.dissent))
+    agree = ngettext("{n} confirms", "{n} confirm", known.confirm).format(n=number(known.confirm))
+    if not known.confirm:
+        agree = gettext("none confirms")
+    return [Piece(gettext(" ({against}, {agree})").format(against=against, agree=agree))]
 
 
 def _until(known: Known, now: datetime) -> list[Piece]:
@@ -118,4 +132,8 @@ def _done(did: Sequence[str]) -> list[Piece]:
 def _yours(known: Known) -> list[Piece]:
     if known.own:
         return [Piece(gettext("It is yours."), bold=True)]
-    return [Piece(gettext("You have judged it.") if known.judged else gettext("You have not judged it."), bold=True)]
+    if known.mine is None:
+        return [Piece(gettext("You have not judged it."), bold=True)]
+    if known.mine < 0:
+        return [Piece(gettext("You dissent, so it is out of your lists."), bold=True)]
+    return [Piece(gettext("You confirm it.") if known.mine else gettext("You have judged it."), bold=True)]

@@ -193,12 +193,34 @@ def test_the_verdict_is_one_sentence():
     known = verdict.Known(
         control="reseller_pool", subkind="email", kind_name="Account pattern", labs=3, unnamed=False,
         standing="supported", confidence=88, until=now + timedelta(days=63, hours=1), state="live",
-        did=("suspended", "suspended", "challenged"), own=False, judged=False,
+        did=("suspended", "suspended", "challenged"), own=False, mine=None, confirm=2, dissent=0,
     )  # fmt: skip
     said = "".join(piece.text for piece in verdict.sentence(known, now=now))
     assert said == (
         "A reseller pool's mailbox, published by three labs independently. Supported, confidence 88, in force for 63 more"
         " days. Two labs suspended its accounts, one lab challenged them. You have not judged it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("heard", "mine", "said"),
+    [
+        ((0, 0), 0, "Supported, confidence 88"),
+        ((1, 2), 1, "Supported (one dissents, two confirm), confidence 88"),
+        ((2, 0), -1, "Supported (two dissent, none confirms), confidence 88"),
+    ],
+)
+def test_the_verdict_says_who_dissents(heard, mine, said):
+    now = clock.now()
+    known = verdict.Known(
+        control="reseller_pool", subkind="email", kind_name="Account pattern", labs=3, unnamed=False,
+        standing="supported", confidence=88, until=None, state="live", did=(), own=False, mine=mine,
+        dissent=heard[0], confirm=heard[1],
+    )  # fmt: skip
+    told = "".join(piece.text for piece in verdict.sentence(known, now=now))
+    assert f". {said}, in force" in told
+    assert told.endswith(
+        {0: "You have judged it.", 1: "You confirm it.", -1: "You dissent, so it is out of your lists."}[mine]
     )
 
 
