@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from exchange.translating import later
-from partners.scopes import Scope
+from partners.scopes import Scope, of_kind
 from partners.viewer import Viewer
 
 
@@ -25,6 +25,7 @@ class PageLink:
     icon: str = ""
     key: str = ""
     scope: Scope = Scope.READ
+    of: Scope = Scope.READ  # what a partner of this kind may do: a recipient has no page of what it never does
     here: str = ""
     at_bottom: bool = False  # in the bar of phones, which has room for four
     docs: str = "portal"  # its chapter of the documentation, and the heading there
@@ -68,7 +69,7 @@ AREAS: tuple[Area, ...] = (
         later("Judgement"),
         "scales",
         (
-            PageLink("portal-judgement", later("Opinions"), docs="judgement"),
+            PageLink("portal-judgement", later("Opinions"), of=Scope.PUBLISH, docs="judgement"),
             PageLink("portal-appeals", later("Appeals"), scope=Scope.REACT, docs="judgement#appeals"),
             PageLink("portal-recalls", later("Recalls"), scope=Scope.PUBLISH, docs="judgement#recall-your-own-mistake"),
             PageLink(
@@ -86,10 +87,16 @@ AREAS: tuple[Area, ...] = (
         (
             PageLink("organisation", later("Overview"), docs="partners"),
             PageLink("groups-page", later("Groups"), docs="partners#groups"),
-            PageLink("sharing", later("Sharing"), docs="attribution"),
+            PageLink("sharing", later("Sharing"), of=Scope.PUBLISH, docs="attribution"),
             PageLink("hosts", later("Hosts"), docs="vocabulary#what-nobody-may-block"),
-            PageLink("portal-detectors", later("Detectors"), docs="vocabulary#detectors"),
-            PageLink("portal-connections", later("Connections"), scope=Scope.ADMIN, docs="connections"),
+            PageLink("portal-detectors", later("Detectors"), of=Scope.PUBLISH, docs="vocabulary#detectors"),
+            PageLink(
+                "portal-connections",
+                later("Connections"),
+                scope=Scope.ADMIN,
+                of=Scope.PUBLISH,
+                docs="connections",
+            ),
         ),
     ),
     Area(
@@ -125,20 +132,25 @@ AREAS: tuple[Area, ...] = (
 
 def all_of(viewer: Viewer) -> list[PageLink]:
     """Every page that the viewer may go to, each with the picture of its place."""
-    found = [place for place in WORK if place.scope in viewer.scopes]
+    found = _open(WORK, viewer)
     for area in AREAS:
         if viewer.operates or not area.operator:
-            found += [replace(page, icon=area.icon) for page in area.pages if page.scope in viewer.scopes]
+            found += [replace(page, icon=area.icon) for page in _open(area.pages, viewer)]
     return found
+
+
+def _open(pages: tuple[PageLink, ...], viewer: Viewer) -> list[PageLink]:
+    able = of_kind(viewer.kind)
+    return [page for page in pages if page.scope in viewer.scopes and page.of in able]
 
 
 def frame(viewer: Viewer, here: str) -> dict[str, Any]:
     """What the side bar and the head of a page show: the places, and the pages beside this one."""
-    work = [place for place in WORK if place.scope in viewer.scopes]
+    work = _open(WORK, viewer)
     areas = []
     beside: list[PageLink] = []
     for area in AREAS:
-        pages = [place for place in area.pages if place.scope in viewer.scopes]
+        pages = _open(area.pages, viewer)
         if not pages or (area.operator and not viewer.operates):
             continue
         inside = any(place.name == here for place in pages)
