@@ -169,7 +169,7 @@ def bucket(count: int) -> str:
     if not count:
         return gettext("none")
     if count < 10:
-        return gettext("fewer than 10")
+        return gettext("under 10")
     floor = 10 ** (len(str(count)) - 1)
     return gettext("{floor} or more").format(floor=f"{floor:,}")
 

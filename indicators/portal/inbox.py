@@ -196,12 +196,20 @@ def _under_way(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
         )
 
 
+#: What holds a campaign together, as short as on the page of campaigns.
+_TOGETHER = {
+    "account-pattern": later("accounts"),
+    "payment-fingerprint": later("payments"),
+    "prompt-signature": later("prompts"),
+}
+
+
 def _campaigns(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
     """Campaigns of our groups that moved lately. Three queries."""
     found = viewing.page(viewer, after=None, limit=_MOST, ended=False)
     for one in viewing.documents(viewer, found)[:4]:
         grade = gettext("corroborated") if one["grade"] == "corroborated" else gettext("on one lab's word")
-        kinds = ", ".join(kind.replace("-", " ") for kind in one["kinds"])
+        kinds = ", ".join(str(_TOGETHER.get(kind, kind)) for kind in one["kinds"])
         yield Item(
             "tonight" if one["grade"] == "corroborated" else "know",
             "campaigns",

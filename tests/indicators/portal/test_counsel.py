@@ -48,7 +48,7 @@ def test_closed_words_are_named_and_none_recommends():
 
 @pytest.mark.parametrize(
     ("count", "told"),
-    [(0, "none"), (1, "fewer than 10"), (9, "fewer than 10"), (10, "10 or more"), (99_999, "10,000 or more")],
+    [(0, "none"), (1, "under 10"), (9, "under 10"), (10, "10 or more"), (99_999, "10,000 or more")],
 )
 def test_counts_are_powers_of_ten(count, told):
     assert counsel.bucket(count) == told
@@ -65,8 +65,8 @@ def test_a_member_reads_terms_counts_and_rules(cast):
         assert "No common action" in shown
         assert "Borealis" in shown
     counted = {kind: (own, others) for kind, own, others in counsel.shared(cast.viewer("aster"), ring.pk)}
-    assert counted["account-pattern"] == ("none", "fewer than 10")
-    assert counted["payment-fingerprint"] == ("fewer than 10", "none")
+    assert counted["account-pattern"] == ("none", "under 10")
+    assert counted["payment-fingerprint"] == ("under 10", "none")
 
 
 def test_who_is_outside_finds_nothing_and_objects_unseen_are_not_counted(cast):
