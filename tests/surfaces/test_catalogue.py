@@ -28,10 +28,8 @@ pytestmark = pytest.mark.django_db
 
 NOBODYS = "xx"
 _SCHEMAS = Path(__file__).resolve().parents[2] / "indicators/stix/schemas"
-#: The same in every language: the product's name, formats, months and days, units.
-_NAMES = (
-    "csv exchange curl edl envoy hosts ipset jsonl nftables nginx text txt min amber clear green red strict".split()
-)
+#: The same in every language: the product's name, languages, formats, months and days, units.
+_NAMES = "english csv exchange curl edl envoy hosts ipset jsonl nftables nginx text txt min amber clear green red strict".split()
 _DAYS = "jan feb mar apr may jun jul aug sep oct nov dec mon tue wed thu fri sat sun".split()
 #: Tokens and ids, whole and shortened.
 _VALUES = re.compile(r"\b[0-9a-f]{8}[0-9a-f…-]+")

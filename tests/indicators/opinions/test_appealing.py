@@ -444,6 +444,7 @@ def test_in_the_portal_one_is_filed_by_tokens_and_says_what_the_filer_sees_alone
     posted()
     shown = text(browser.get("/organisation/appeals/"))
     assert "Filed. You see 1 indicator that names it." in shown
+    assert "You dissent from 1 more." in shown
     assert theirs in shown
     assert hidden not in shown
     assert [one["object"] for one in tickets(cast, "cygnus")] == [hidden]

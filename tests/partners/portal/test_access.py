@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 
@@ -27,3 +29,18 @@ def test_a_person_who_is_deleted_while_they_press_a_button_signs_in_as_anybody_e
     monkeypatch.setattr(access, "acting", deleted_meanwhile)
     answer = browser.post("/organisation/detectors/", {"name": "a detector"})
     assert (answer.status_code, answer.headers["Location"].partition("?")[0]) == (302, "/account/login/")
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.ANALYST, Role.COUNSEL])
+def test_a_recipient_has_no_places_of_what_it_never_does(role):
+    def places(kind: str) -> set[str]:
+        browser = Client()
+        browser.force_login(build.a_user(build.a_partner(f"Fornax {kind}", kind=kind), role=role))
+        pages = "".join(browser.get(path).content.decode() for path in ("/", "/organisation/"))
+        return set(re.findall(r'href="(/[^"?#]*)"', pages))
+
+    of_publishers = {"/judgement/", "/organisation/sharing/", "/organisation/detectors/"}
+    assert of_publishers <= places("lab")
+    of_recipient = places("recipient")
+    assert not of_publishers & of_recipient
+    assert {"/indicators", "/organisation/groups/", "/organisation/reports/"} <= of_recipient
