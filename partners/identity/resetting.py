@@ -107,7 +107,7 @@ def reset(token: str, *, password: str) -> None:
     except ValidationError as refused:
         raise Refused(" ".join(refused.messages), code="weak-password", at="/password") from None
     with transaction.atomic():
-        locks.acts_alone(user.partner_id)
+        locks.acts_alone(viewer_of_user(user).partner_id)
         User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
         user = find(token)  # as it is now: two who hold the link must not both succeed
         viewer = viewer_of_user(user)

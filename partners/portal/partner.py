@@ -117,7 +117,8 @@ def _save(
 
 def _fields(settings: steering.Settings) -> drawn.Fields:
     """What the fields of the form of settings hold."""
-    ceilings = {"ceiling": settings.ceiling, "alone": settings.alone, **settings.roles}
+    ceilings: dict[str, Ceiling] = {"ceiling": settings.ceiling, "alone": settings.alone}
+    ceilings |= {role.value: ceiling for role, ceiling in settings.roles.items()}
     return {
         "default_tlp": settings.default_tlp.word,
         "alone_objects": settings.alone_objects,
