@@ -56,7 +56,7 @@ _CALLED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Difference:
     """One field: what it held when the form was drawn (None: unknown), holds now, and what was typed."""
 
     called: str
@@ -81,7 +81,7 @@ class Stale(Exception):
     def __init__(self, sent: QueryDict, was: Mapping[str, list[str]], now: Mapping[str, list[str]]) -> None:
         """Of what is sent, and what the fields held and hold."""
         super().__init__("changed-meanwhile")
-        found = {name: Line(_called(name), was.get(name), now[name], _held(sent.getlist(name))) for name in now}
+        found = {name: Difference(_called(name), was.get(name), now[name], _held(sent.getlist(name))) for name in now}
         #: What either side changed.
         self.lines = [line for line in found.values() if line.theirs or line.mine]
         self.now = now

@@ -81,8 +81,8 @@ def test_what_another_admin_tightened_stays_and_what_was_typed_is_added_to_it(ca
     answer = client.post(OWN, sent, headers={"referer": "http://testserver/organisation/"})
     assert rows(answer) == [
         ["Objects that one may publish alone", "none", "the same", "7"],
-        ["Ceiling: publishes", "clear", "amber", "not touched"],
-        ["Ceiling: shares", "everyone", "groups", "not touched"],
+        ["Ceiling: publishes", "clear", "amber", "nothing"],
+        ["Ceiling: shares", "everyone", "groups", "nothing"],
     ]
     assert settings_of(cast.aster).alone_objects is None, "nothing is saved"
     assert 'href="http://testserver/organisation/"' in answer.content.decode()
@@ -114,7 +114,7 @@ def test_the_default_audience_is_compared_by_itself(cast):
     default = opened(client, "/organisation/", OWN, "default-audience")
     change(cast.aster, default_audience=DefaultAudience(groups=(cast.ring.pk,)))
     wider = default | {"do": "default-audience", "partners": ["cygnus"]}
-    assert ["Every partner, what is CLEAR or GREEN", "on", "none", "not touched"] in rows(client.post(OWN, wider))
+    assert ["Every partner, what is CLEAR or GREEN", "on", "none", "nothing"] in rows(client.post(OWN, wider))
     assert settings_of(cast.aster).default_audience == DefaultAudience(groups=(cast.ring.pk,))
     assert "are saved" in text(client.post(OWN, settings, follow=True)), "that form does not show it"
 
@@ -136,7 +136,7 @@ def test_the_operators_ceilings_and_caps_are_kept_alike(cast):
     steering.set_operator_caps(cast.aster, Caps(objects=5), by=other)
     assert rows(client.post(OPERATOR, ceiling | {"ceiling_tlp": "green"}))[0][1:] == ["clear", "amber", "green"]
     answer = client.post(OPERATOR, caps | {"cap_broad": "9"})
-    assert ["Objects that go out within a day", "none", "5", "not touched"] in rows(answer)
+    assert ["Objects that go out within a day", "none", "5", "nothing"] in rows(answer)
     client.post(OPERATOR, form(answer.content.decode(), OPERATOR, "Save what you typed"))
     cast.aster.refresh_from_db()
     assert steering.operator_ceiling_of(cast.aster) == TIGHT
