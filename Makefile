@@ -1,7 +1,7 @@
 # Each target sets up what it needs; only Python >= 3.11, make and the package registry have to be there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test drills long oldest lint fmt bench fuzz audit pictures messages shell clean lock chart sbom
+.PHONY: help demo test drills long costs oldest lint fmt bench fuzz audit pictures messages shell clean lock chart sbom
 
 # An environment that forbids Python to keep what it compiled would compile Django for every process of every test.
 export PYTHONDONTWRITEBYTECODE :=
@@ -17,16 +17,20 @@ demo: ## The whole product on 127.0.0.1 (PORT=8000, DATA_DIR=.data, DEMO_JSON=1)
 	@deploy/bootstrap run
 	@exec $(BIN)/python -m exchange.demo
 
-test: lint ## All checks, and all tests but the drills (PYTEST_ARGS="tests/partners -k audience")
-	@$(TEST) $(BIN)/python -m pytest -m "not drill" $(PYTEST_ARGS)
+test: lint ## All checks, and all tests that are quick (PYTEST_ARGS="tests/partners -k audience")
+	@$(TEST) $(BIN)/python -m pytest -m "not drill and not slow and not long" $(PYTEST_ARGS)
 
-drills: ## Rehearsals on sets of real processes: kills, restores, upgrades, races (PYTEST_ARGS=…)
+drills: ## Slow tests, and rehearsals on sets of real processes: overload, races, brokers (PYTEST_ARGS=…)
 	@deploy/bootstrap dev
-	@$(TEST) $(BIN)/python -m pytest -n 3 -m "drill and not long" $(PYTEST_ARGS)
+	@$(TEST) $(BIN)/python -m pytest -m "(drill or slow) and not long" $(PYTEST_ARGS)
 
-long: ## Before a release: rehearsals that take minutes each, and more of what is drawn at random (PYTEST_ARGS=…)
+long: ## Before a release: what takes longest, kills, restores and upgrades among it, and more of what is drawn at random (PYTEST_ARGS=…)
 	@deploy/bootstrap dev
 	@$(TEST) $(BIN)/python -m pytest -n 3 -m "long or hypothesis" --hypothesis-profile=house $(PYTEST_ARGS)
+
+costs: ## Measure what each test costs, which says who runs it when (tests/costs.txt)
+	@deploy/bootstrap dev
+	@$(TEST) $(BIN)/python -m pytest -p tests.costing -m "not drill" $(PYTEST_ARGS)
 
 oldest: ## The same code on the oldest Python that we promise, where it is on this machine: compiled, imported, tried
 	@deploy/bootstrap dev

@@ -1,6 +1,8 @@
-"""What `make test` leaves to `make drills`, whole rehearsals, and to `make long`, most runs of what explores at random.
+"""What `make test` leaves to `make drills`, whole rehearsals and what is slow, and to `make long`, what takes longest.
 
-Says at the end of a run how many drills it left out.
+What a test costs, `tests/costs.txt` says. The dearest are run before a release, but for those of `_EACH_CHANGE`: what
+a viewer sees, and what people do in a browser, is tried before any change lands. Says at the end of a run how many
+tests it left out.
 """
 
 from __future__ import annotations
@@ -9,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from tests.costing import LONG_S, costs, function
+
 #: What takes minutes, or is one more of what is drawn at random.
 LONG = (pytest.mark.drill, pytest.mark.long)
+#: Never too dear to be run before a change lands.
+_EACH_CHANGE = ("tests/surfaces/", "tests/journeys/")
 _LEFT_OUT = pytest.StashKey[int]()
 
 
@@ -19,26 +25,37 @@ def runs(count: int, *, quick: int) -> list[Any]:
     return [number if number < quick else pytest.param(number, marks=LONG) for number in range(count)]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    spent = costs()
+    for item in items:
+        cost = spent.get(function(item.nodeid))
+        if cost is None or item.get_closest_marker("drill") or item.get_closest_marker("core"):
+            continue
+        item.add_marker("slow")
+        if cost > LONG_S and not item.nodeid.startswith(_EACH_CHANGE):
+            item.add_marker("long")
+
+
 def pytest_deselected(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("drill"):
+        if item.get_closest_marker("drill") or item.get_closest_marker("slow"):
             item.config.stash[_LEFT_OUT] = item.config.stash.get(_LEFT_OUT, 0) + 1
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["drills_left_out"] = session.config.stash.get(_LEFT_OUT, 0)
+        session.config.workeroutput["slow_left_out"] = session.config.stash.get(_LEFT_OUT, 0)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node, error) -> None:
     """Each of several processes collects all; the one that reports collects nothing."""
-    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("drills_left_out", 0)
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("slow_left_out", 0)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
     if left_out := terminalreporter.config.stash.get(_LEFT_OUT, 0):
         terminalreporter.write_line(
-            f"{left_out} drills were not run: `make drills` runs them, `make long` those that take minutes.",
+            f"{left_out} drills and slow tests were not run: `make drills` runs most, `make long` the longest.",
             yellow=True,
         )

@@ -57,6 +57,7 @@ def demo(data_dir):
         running.stop()
 
 
+@pytest.mark.long
 def test_what_was_acknowledged_before_the_point_is_restored_and_readers_start_over(demo, data_dir):
     backups, elsewhere = data_dir.parent / "backups", data_dir.parent / "elsewhere"
     operator = Operator(demo, backups)

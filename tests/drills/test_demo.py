@@ -79,6 +79,7 @@ def told(demo, number):
             return ids
 
 
+@pytest.mark.long
 def test_kills_in_the_middle_lose_nothing_that_was_acknowledged(demo):
     first = demo()
     acknowledged, stop = [], threading.Event()
@@ -136,6 +137,7 @@ def test_a_second_demo_on_the_same_data_is_told_so(shared_demo):
     assert Client(one.url, one.key(0)).me()
 
 
+@pytest.mark.long
 def test_five_labs_run_exchange_lab_and_find_campaigns_that_grow(demo):
     one = demo(labs=True)
     aster, borealis = Client(one.url, one.key(0)), Client(one.url, one.key(1))

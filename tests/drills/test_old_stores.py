@@ -28,7 +28,7 @@ from partners.tlp import Tlp
 from tests import build
 from tests.stores import another_store, fill
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 CARD = "4111111111111111"
 _BEFORE_HOLDINGS = {

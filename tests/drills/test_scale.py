@@ -21,7 +21,7 @@ from tests import build, stores
 from tests.indicators import scale
 from tests.plans import read_by, watched
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 OBJECTS = int(os.environ.get("EXCHANGE_SCALE", "60000"))
 PARTNERS, GROUPS, PAGE = 50, 200, 1_000
 

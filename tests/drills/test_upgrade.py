@@ -27,6 +27,7 @@ from tests.drills.test_proxy import NGINX, listens, proxying, trusting
 from tests.waiting import DEADLINE_S, until
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed"),
 ]
 receiver = test_story.receiver

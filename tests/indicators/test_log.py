@@ -399,6 +399,7 @@ class World:
 PRUNING = 0
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("seed", range(-(-ACTS // PER_WORLD)))
 @pytest.mark.parametrize("pruned", [False, True])
 def test_the_log_tells_each_reader_what_the_model_says(seed, pruned, monkeypatch, settings):

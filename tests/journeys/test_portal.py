@@ -173,6 +173,7 @@ def test_moments_grow_old_in_the_form_in_which_they_were_said(page, live_server,
     expect(added).to_have_text("3 h")
 
 
+@pytest.mark.core
 def test_content_is_shown_as_text_whatever_it_is(page, live_server, cast):
     """Of an indicator of ours, whose labels the vocabulary names, and of one that may say anything in any of them."""
     probe = "<img src=x onerror=\"document.title='broken in'\"><script>document.title='broken in'</script>"
@@ -329,6 +330,7 @@ def test_who_is_signed_out_elsewhere_is_asked_to_sign_in(page, live_server, cast
     assert page.locator("#news").count() == 0
 
 
+@pytest.mark.core
 def test_it_works_without_javascript(chromium, live_server, cast):
     build.publish(cast.viewer("aster"), making.account_pattern(name="Plain page"), making.payment_fingerprint())
     user = build.a_user(cast.aster)
@@ -449,6 +451,7 @@ def test_what_is_not_found_keeps_its_navigation(page, live_server, cast):
         assert 'id="side"' in answer.text()
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("third", runs(3, quick=1))
 def test_axe_finds_nothing_on_the_pages_of_the_day(page, live_server, cast, third):
     token = {"token": making.token(uuid.uuid4().hex * 2)}

@@ -26,7 +26,7 @@ from tests.surfaces.matrix import pages, rest, taxii
 from tests.surfaces.matrix import scene as scenes
 from tests.surfaces.matrix.row import EVERYBODY, let_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
 #: One row a route; a new route has its own in `matrix/`.
 MATRIX = rest.ROWS | taxii.ROWS | pages.ROWS

@@ -220,6 +220,7 @@ def test_after_any_sequence_the_file_equals_the_model(tmp_path_factory, steps, p
         fake.close()
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     "delays_s", [(0.15, 0.3), pytest.param((0.25, 0.35, 0.4, 0.45, 0.5), marks=pytest.mark.drill)], ids=["two", "five"]
 )
