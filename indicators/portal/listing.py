@@ -79,6 +79,7 @@ def _page(request: HttpRequest, viewer: Viewer, asked: Asked, *, part: str) -> H
         forms=[("save", reverse("indicators-save")), ("look", reverse("indicators-look"))],
         stays=part == "#asking",
         narrowest=_narrowest(viewer, asked) if nothing else None,
+        all_looked_at=len(chips.chips(asked.shown.tree)) <= _MOST_PARTS,
         views=asking.views(viewer, asked),
         fields=asking.fields(viewer) if not part else None,
         look=looks.read(request),

@@ -127,6 +127,9 @@ def test_counts_follow_the_filter_and_no_match_names_the_part_that_empties_it(ca
     nothing = text(client.get("/indicators?filter=kind:payment-fingerprint+tlp:red"))
     assert "Nothing matches all 2" in nothing
     assert re.search(r"Without <code>tlp:red</code> there\s+is 1", nothing)
+    assert "still nothing" not in nothing
+    none = text(client.get("/indicators?filter=kind:prompt-signature+tlp:red+severity:critical"))
+    assert "Without any one of them there is still nothing." in none
 
 
 def test_what_has_ended_is_a_view_of_its_own(cast):
