@@ -231,9 +231,10 @@ WHERE 'remove' IS DISTINCT FROM (
     SELECT c.op FROM indicators_stixobject o JOIN indicators_change c ON c.version_id = o.id
     WHERE o.holding_id = h.id AND c.channel = %(channel)s ORDER BY c.seq DESC LIMIT 1)
 """
-# Of what was closed: a remove of each holding that the partner does not see now, unless the last that it was told there
-# is one. What it sees all the same enters again if one of its versions did so in this channel: whoever passed over an
-# earlier entry for that one (`walking.LAST`) and has not read so far would never find it.
+# Of what was closed: a remove of each holding, unless the last that the partner was told there is one. What it sees all
+# the same is told by that as it is now (`changes.since`). It enters again, too, if one of its versions did so in this
+# channel: whoever passed over an earlier entry for that one (`walking.LAST`) and has not read so far would never find
+# it.
 _CLOSED = f"""
 {_MINE}, asked AS MATERIALIZED (
     SELECT h.*, a.tlp, {_SEEN} AS seen, (SELECT c.need FROM partners_channel c WHERE c.id = %(channel)s) AS need
@@ -244,7 +245,7 @@ _CLOSED = f"""
     FROM asked h CROSS JOIN LATERAL (
         SELECT o.id FROM indicators_stixobject o WHERE o.holding_id = h.id ORDER BY o.id = h.newest_id DESC, o.id DESC
         LIMIT 1) v
-    WHERE %(removes)s AND NOT h.seen AND 'remove' IS DISTINCT FROM (
+    WHERE %(removes)s AND 'remove' IS DISTINCT FROM (
         SELECT c.op FROM indicators_stixobject o JOIN indicators_change c ON c.version_id = o.id
         WHERE o.holding_id = h.id AND c.channel = %(channel)s AND c.seq <= (
             SELECT max(s.until) FROM partners_sight s WHERE s.partner_id = %(viewer)s AND s.channel_id = %(channel)s)

@@ -154,3 +154,27 @@ def test_who_left_a_group_learns_nothing_of_what_is_taken_out_of_it_later(cast, 
     reader = Follower(borealis)
     readdressed(aster, stix, groups=["second"])
     assert reader.news() == []
+
+
+@pytest.mark.usefixtures("two_groups")
+@pytest.mark.parametrize("reader", ["borealis", "aster"])
+def test_what_is_seen_by_another_way_leaves_the_feed_of_a_group_that_is_left(cast, aster, reader):
+    stix = shown_in(aster, "ring", "second")
+    follower = Follower(Caller(cast.keys[reader]), "group:ring")
+    agent = Subscriber(follower.caller, follower.feed.removeprefix("&feed="))
+    agent.catch_up()
+    assert follower.held == agent.ids() == {stix["id"]}
+    leaves(getattr(cast, reader), "ring")
+    assert follower.news() == [("remove", "filtered", stix["id"])]
+    assert [(row["op"], row["reason"]) for row in agent.catch_up()] == [("remove", "filtered")]
+
+
+def test_a_marking_that_alone_changed_is_told_by_the_delta(aster, borealis):
+    stix = build.an_indicator(tlp_word="green")
+    aster.push(stix, query="?groups=ring")
+    agent = Subscriber(borealis)
+    assert [row["tlp"] for row in agent.catch_up()] == ["green"]
+    readdressed(aster, stix, tlp="amber")
+    assert [(row["op"], row["reason"], row["tlp"]) for row in agent.catch_up()] == [("upsert", "revised", "amber")]
+    readdressed(aster, stix, partners=["borealis", "dorado"])
+    assert agent.catch_up() == []

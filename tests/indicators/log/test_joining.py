@@ -128,7 +128,7 @@ def test_who_joins_a_second_group_and_leaves_the_first_is_told_of_what_is_in_bot
     joins(cast.borealis, second)
     leaves(cast.borealis, "ring")
     told = changes.since(cast.viewer("borealis"), EVERYTHING, after=0, limit=9).changes
-    assert [(one.op, one.stix_id) for one in told] == [("upsert", held["id"])]
+    assert [(one.op, one.reason, one.stix_id) for one in told] == [("upsert", "granted", held["id"])] * 2
 
 
 def test_who_joins_finds_each_version_that_is_shown_in_collections():
