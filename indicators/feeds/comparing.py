@@ -31,6 +31,7 @@ class Found(NamedTuple):
     stix_id: str
     sha256: str
     until: datetime | None
+    tlp: int | None  # null of what is held since before this was kept
     came: int | None = None  # the place in the set at which it came, of what is held
 
 
@@ -55,12 +56,12 @@ def found(viewer: Viewer, wanted: Filter, *, ids: Sequence[str]) -> list[Found]:
     sql, parameters = _seen(viewer, wanted)
     veiled = sources.veiled(viewer, parameters["audiences"])
     said: list[Found] = []
-    for holding, version, audience, publisher, name, stix_id, sha256, until in ask(
+    for holding, version, audience, publisher, name, stix_id, sha256, until, tlp in ask(
         sql, parameters | {"ids": list(ids)}
     ):
         source = veiled.get(audience)
         of = sources.Source(publisher, name, "") if source is None else source
-        shown = Found(holding, version, of.id, of.name, source is None, stix_id, bytes(sha256).hex(), until)
+        shown = Found(holding, version, of.id, of.name, source is None, stix_id, bytes(sha256).hex(), until, tlp)
         said.append(shown)
     return said
 
@@ -68,8 +69,8 @@ def found(viewer: Viewer, wanted: Filter, *, ids: Sequence[str]) -> list[Found]:
 def held(feed_set: FeedSet, *, ids: Sequence[str]) -> list[Found]:
     """What the set holds of these ids."""
     return [
-        Found(holding, version, source, name, named, stix_id, bytes(sha256).hex(), until, came)
-        for holding, version, source, name, named, stix_id, sha256, until, came in ask(
+        Found(holding, version, source, name, named, stix_id, bytes(sha256).hex(), until, tlp, came)
+        for holding, version, source, name, named, stix_id, sha256, until, tlp, came in ask(
             _HELD, {"feed_set": feed_set.pk, "ids": list(ids)}
         )
     ]
@@ -94,15 +95,16 @@ def moved(viewer: Viewer, feed_set: FeedSet, wanted: Filter) -> list[str]:
 
 # A row for each living holding: found by its id (the unique index over ids and publishers), or all that are seen.
 _SEEN = """
-SELECT h.id, o.id AS version, h.audience_id, h.publisher_id, p.name, h.stix_id, o.sha256, o.valid_until
+SELECT h.id, o.id AS version, h.audience_id, h.publisher_id, p.name, h.stix_id, o.sha256, o.valid_until, a.tlp
 FROM indicators_holding h
+JOIN partners_audience a ON a.id = h.audience_id
 JOIN indicators_stixobject o ON o.id = h.newest_id
 JOIN partners_partner p ON p.id = h.publisher_id
 WHERE h.audience_id = ANY(%(audiences)s) AND {lives}
   AND (%(ids)s::text[] IS NULL OR h.stix_id = ANY(%(ids)s)) AND NOT {disarmed} {conditions}
 """
 _HELD = """
-SELECT f.holding_id, f.version_id, f.source, f.source_name, f.named, h.stix_id, o.sha256, o.valid_until, f.came
+SELECT f.holding_id, f.version_id, f.source, f.source_name, f.named, h.stix_id, o.sha256, o.valid_until, f.tlp, f.came
 FROM indicators_inforce f
 JOIN indicators_holding h ON h.id = f.holding_id
 JOIN indicators_stixobject o ON o.id = f.version_id

@@ -294,7 +294,7 @@ def _settle(feed_set: FeedSet, found: Iterable[Found], held: Sequence[Found], to
         rows.append(_row(feed_set, one, reason=why, at=reason.at if reason else now, now=next(moments)))
     for name, one in sorted(wanted.items(), key=_published):
         old = before.get(name)
-        if old is not None and (old.version, old.holding) == (one.version, one.holding):
+        if old is not None and _shows(old) == _shows(one):
             continue
         if old is not None:
             total.drop(_element(key, old))
@@ -320,8 +320,13 @@ def _published(named: tuple[tuple[UUID, str], Found]) -> int:
     return named[1].holding
 
 
+def _shows(one: Found) -> tuple[object, ...]:
+    """What a row shows of it that may change: where only its marking does, it is told, though no hash tells of that."""
+    return one.version, one.holding, one.source_name, one.named, one.tlp
+
+
 #: What takes the place of what was told of a holding before.
-_REPLACED = ("version", "source", "source_name", "named", "place", "came", "removed", "date_added", "told_at")
+_REPLACED = ("version", "source", "source_name", "named", "tlp", "place", "came", "removed", "date_added", "told_at")
 
 
 def _moments(feed_set: FeedSet, now: datetime) -> Iterator[datetime]:
@@ -339,6 +344,7 @@ def _row(feed_set: FeedSet, one: Found, *, reason: str, at: datetime, now: datet
         source=one.source,
         source_name=one.source_name,
         named=one.named,
+        tlp=one.tlp,
         place=feed_set.place,
         came=one.came,
         removed=reason,

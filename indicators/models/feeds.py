@@ -86,6 +86,7 @@ class InForce(models.Model):
     source = models.UUIDField(help_text="The shown source.")
     source_name = models.CharField(max_length=200)
     named = models.BooleanField()
+    tlp = models.SmallIntegerField(null=True, help_text="The shown marking; null of what came before this was kept.")
     place = models.BigIntegerField()
     came = models.BigIntegerField(
         null=True, help_text="The place at which it came, or came back; null of what came before this was kept."
