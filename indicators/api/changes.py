@@ -18,7 +18,7 @@ from indicators.feeds import blocklists, deltas, filters
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes, waking
 from indicators.telling import subscribing
-from partners.api.base import Face, Request, answer, viewer_of
+from partners.api.base import Face, Request, viewer_of, written
 from partners.log import reads
 from partners.viewer import Viewer
 
@@ -61,12 +61,11 @@ class ChangesView(Face):
         given = asked.text("cursor")
         stays = given and span.reached == after
         cursor = given if stays else paging.seal([span.reached, fresh], viewer=viewer.partner_id, scope=scope)
-        told = [rendering.change(change) for change in span.changes]
-        if told:
+        if span.changes:
             places = (span.changes[0].seq, span.changes[-1].seq)
             feed = str(asked.uuid("feed") or "")
-            reads.tally(viewer, surface="rest:changes", objects=len(told), feed=feed, places=places)
-        return answer({"changes": told, "cursor": cursor, "more": span.more})
+            reads.tally(viewer, surface="rest:changes", objects=len(span.changes), feed=feed, places=places)
+        return written(rendering.changes(span.changes, cursor=cursor, more=span.more))
 
 
 class BlocklistView(Face):

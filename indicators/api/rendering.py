@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
+import msgspec
 from drf_spectacular.utils import OpenApiParameter
 
 from exchange import clock
@@ -76,34 +79,68 @@ def found(stix_id: str, said: Sequence[BriefStatement]) -> dict[str, Any]:
     return {"id": stix_id, "statements": merged(said)}
 
 
-def change(told: Told) -> dict[str, Any]:
+class _Publisher(msgspec.Struct, gc=False):
+    """Whom a change comes from, as its reader is told."""
+
+    id: UUID
+    name: str
+    named: bool
+
+
+class _Change(msgspec.Struct, gc=False):
+    """One change, in the order in which its fields are written; what an answer leaves out is unset."""
+
+    op: str
+    reason: str
+    id: str
+    type: str
+    kind: str | None
+    publisher: _Publisher
+    tlp: str
+    date_added: datetime | str
+    confidence: int | None
+    valid_from: datetime | None
+    valid_until: datetime | None
+    entries: msgspec.Raw
+    object: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    matches: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Changes(msgspec.Struct):
+    """A page of them."""
+
+    changes: list[_Change]
+    cursor: str
+    more: bool
+
+
+def changes(told: Sequence[Told], *, cursor: str, more: bool) -> bytes:
+    """A page of changes. Of structs: a thousand documents of dictionaries take more than twice as long (ADR 0031)."""
+    return _ENCODER.encode(_Changes([_change(one) for one in told], cursor, more))
+
+
+def _change(told: Told) -> _Change:
     """One change. Places in the log are not shown: they would tell how much others publish."""
-    added = told.date_added  # which orjson writes in a tenth of the time, but without six digits where there are none
-    document: dict[str, Any] = {
-        "op": told.op,
-        "reason": told.reason,
-        "id": told.stix_id,
-        "type": told.stix_type,
-        "kind": told.kind,
-        "publisher": {
-            "id": told.publisher_id,
-            "name": told.publisher_name,
-            "named": told.attribution == _NAMED,
-        },
-        "tlp": word_of(told.tlp),
-        "date_added": added if added.microsecond else clock.rfc3339(added),
-        "confidence": told.confidence,
-        "valid_from": told.valid_from,
-        "valid_until": told.valid_until,
-        "entries": fragment(told.entries),
-    }
-    if told.body is not None:
-        document["object"] = fragment(told.body)
-    if told.matches:
-        document["matches"] = [match(found) for found in told.matches]
-    return document
+    added = told.date_added  # which is written in a tenth of the time, but without six digits where there are none
+    return _Change(
+        told.op,
+        told.reason,
+        told.stix_id,
+        told.stix_type,
+        told.kind,
+        _Publisher(told.publisher_id, told.publisher_name, told.attribution == _NAMED),
+        word_of(told.tlp),
+        added if added.microsecond else clock.rfc3339(added),
+        told.confidence,
+        told.valid_from,
+        told.valid_until,
+        msgspec.Raw(told.entries),
+        msgspec.UNSET if told.body is None else msgspec.Raw(told.body),
+        [match(found) for found in told.matches] if told.matches else msgspec.UNSET,
+    )
 
 
+_ENCODER = msgspec.json.Encoder()
 #: As a number: comparing with the enumeration's member costs as much as three fields.
 _NAMED = int(Attribution.NAMED)
 #: Bytes of the objects of one page: it ends with the object that reaches this, whatever number was asked for.

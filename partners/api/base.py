@@ -81,7 +81,11 @@ def again(request: Request) -> Viewer:
 
 def answer(document: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """A JSON answer; `orjson.Fragment` inside the document is written out verbatim."""
-    body = orjson.dumps(document, option=orjson.OPT_UTC_Z)
+    return written(orjson.dumps(document, option=orjson.OPT_UTC_Z), status=status, headers=headers)
+
+
+def written(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """The same, of what is JSON already."""
     return HttpResponse(body, status=status, content_type="application/json", headers=headers)
 
 
