@@ -128,12 +128,15 @@ REACHES = """
 """
 #: Whether the change `c` brings its version for the last time, as the reader sees the log: it is told there alone.
 #: Each row that hides another lies in a channel that is open; where that is closed, the version is told anew.
-#: Few versions enter again, and have an index of their own (`version_that_enters_again`), to which OFFSET 0 leads.
+#: Few versions enter again, and have an index of their own (`version_that_enters_again`), to which OFFSET 0 leads:
+#: it is asked once which of the stretch do, and of these alone for each row.
 LAST = f"""
 {COUNTS.format(change="c")}
-AND NOT EXISTS (SELECT FROM (SELECT * FROM indicators_change later
+AND (c.version_id NOT IN (SELECT again.version_id FROM indicators_change again WHERE again.again
+                          AND again.version_id = ANY((SELECT array_agg(raw.version_id) FROM raw)::bigint[]))
+     OR NOT EXISTS (SELECT FROM (SELECT * FROM indicators_change later
                              WHERE later.version_id = c.version_id AND later.seq > c.seq AND later.again OFFSET 0) n
-                WHERE {COUNTS.format(change="n")} AND {REACHES.format(change="n")})
+                WHERE {COUNTS.format(change="n")} AND {REACHES.format(change="n")}))
 """
 
 # One row: what `now` says, the place before the first row of interest, null where there is none, and the last place
