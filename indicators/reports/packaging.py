@@ -17,7 +17,7 @@ from exchange.client.audit import PACKAGE_FORMAT
 from exchange.errors import Conflict
 from indicators.models import ReportPackage, StixObject
 from indicators.reports import form
-from partners import paper, terms
+from partners import terms
 from partners.keys.auth import viewer_whatever_state
 from partners.log import logbook, logkeys, transparency
 from partners.sources import sources
@@ -129,6 +129,8 @@ def _source(listed: dict[str, Any]) -> str:
 
 
 def _cover_paper(cover: dict[str, Any]) -> bytes:
+    from partners import paper  # noqa: PLC0415 - 6 MB of a process, and few make a document on paper
+
     marking = f"TLP:{cover['tlp'].upper()}"
     made = paper.Paper(cover["title"], subtitle=f"Report package of {cover['from']} for {cover['to']}", marking=marking)
     made.facts(
@@ -179,6 +181,8 @@ def _cover_paper(cover: dict[str, Any]) -> bytes:
 
 
 def _form_paper(filed: dict[str, Any]) -> bytes:
+    from partners import paper  # noqa: PLC0415 - as above
+
     marking = f"TLP:{filed['tlp'].upper()}"
     made = paper.Paper(filed["title"], subtitle=f"Report of {filed['from']} to {filed['to']}", marking=marking)
     counts, line = filed["counts"], filed["time_line"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.http import FileResponse, HttpRequest, HttpResponse
@@ -18,13 +18,15 @@ from exchange.errors import NotFound
 from exchange.parameters import Parameters
 from exchange.templatetags.house import event
 from exchange.translating import later
-from partners import paper
 from partners.groups import directory
 from partners.log import logbook, logkeys, transparency
 from partners.models import ApiKey, AuditRecord, TreeHead, User
 from partners.portal.access import page, show
 from partners.scopes import Scope
 from partners.viewer import Viewer
+
+if TYPE_CHECKING:
+    from partners import paper
 
 _PAGE = 50
 _ON_PAPER = 5_000
@@ -200,6 +202,8 @@ def _value(value: Any) -> str:
 
 
 def _paper(viewer: Viewer, wanted: logbook.Asked) -> bytes:
+    from partners import paper  # noqa: PLC0415 - 6 MB of a process, and few make a document on paper
+
     head = transparency.head()
     made = paper.Paper(
         gettext("What {partner_name} shared").format(partner_name=viewer.partner_name),

@@ -35,7 +35,7 @@ _ANSWERING = {"rest_framework.views", "drf_spectacular.openapi", "indicators.por
 @pytest.mark.parametrize(
     ("code", "others"),
     [
-        (SERVER, {"redis", "stix2", "requests", "opentelemetry.sdk", *_ANSWERING}),
+        (SERVER, {"redis", "stix2", "requests", "reportlab", "opentelemetry.sdk", *_ANSWERING}),
         (WORKER, {"redis", "stix2", *_ANSWERING}),
         ("import exchange.agent.cli", {"phonenumbers", "stix2", "numpy", "django"}),
         ("import exchange.client.cli", {"stix2", "numpy", "django", "rbcl", "phonenumbers"}),
