@@ -18,6 +18,7 @@ from exchange.agent.braking import Braked, Limits
 from exchange.agent.damage import Damaged, alone_in
 from exchange.agent.parts import Part
 from exchange.agent.policy import Policy
+from exchange.agent.rows import UNREADABLE
 from exchange.agent.store import Store
 from exchange.client.errors import Unusable
 from exchange.stix import words
@@ -171,8 +172,11 @@ def open_store(job: Job) -> Store:
 
 def note_lag(store: Store, changes: Sequence[Mapping[str, Any]]) -> None:
     """Seconds from the moment when the exchange had the last change until it was applied here."""
-    if added := max(filter(None, (change.get("date_added") for change in changes)), default=None):
-        store.put("lag", f"{max(0.0, (now(store) - datetime.fromisoformat(added)).total_seconds()):.3f}")
+    try:
+        if added := max(filter(None, (change.get("date_added") for change in changes)), default=None):
+            store.put("lag", f"{max(0.0, (now(store) - datetime.fromisoformat(added)).total_seconds()):.3f}")
+    except UNREADABLE:  # a row whose date cannot be read
+        return
 
 
 def note_clock(store: Store, headers: Mapping[str, str]) -> None:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from exchange.agent.policy import UNKNOWN_PUBLISHER
 from exchange.lists import sets
+from exchange.lists.pages import is_text
 from exchange.stix import words
 
 #: Raised with every change of the tables; a store of another form is filled anew.
@@ -71,6 +72,14 @@ class Summed:
     key: bytes
     of: sets.SetHash
 
+    @classmethod
+    def read(cls, stored: str) -> Self | None:
+        """As it is kept in the state; None where no key is known yet."""
+        if not stored:
+            return None
+        key, count, total = json.loads(stored)
+        return cls(bytes.fromhex(key), sets.SetHash.read(count, total))
+
     def element(self, publisher: str, stix_id: str, sha256: str, end: str) -> int:
         """The number of one held object."""
         return sets.element(self.key, source=publisher, stix_id=stix_id, sha256=sha256, end=end)
@@ -95,7 +104,7 @@ def facts_of(change: Mapping[str, Any]) -> Facts:
         return Facts()
     signature = ""
     subkind, pattern = ours.get("subkind"), said.get("pattern")
-    if subkind in words.SIGNATURES and isinstance(pattern, str):
+    if subkind in words.SIGNATURES and is_text(pattern):
         until, begins = comparable(change.get("valid_until")), comparable(change.get("valid_from"))
         signature = json.dumps([subkind, pattern, change.get("confidence"), begins, until])
     return Facts(_text(ours, "control"), _text(ours, "shared_infra"), _text(ours, "review"), signature)
@@ -103,7 +112,7 @@ def facts_of(change: Mapping[str, Any]) -> Facts:
 
 def _text(said: Mapping[str, Any], name: str) -> str:
     found = said.get(name)
-    return found if isinstance(found, str) else ""
+    return found if is_text(found) else ""
 
 
 COLUMNS = (

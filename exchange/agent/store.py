@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from exchange.agent import gone
+from exchange.agent import gone, rows
 from exchange.agent.braking import Braked, Limits
 from exchange.agent.damage import Damaged, alone_in, damage
 from exchange.agent.policy import Statement
@@ -87,6 +87,11 @@ class Store:
         found = self._db.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
         return str(found[0]) if found else ""
 
+    def state(self, *names: str) -> dict[str, str]:
+        """Several values of the state, as of one moment; without those that were never set."""
+        marks = ",".join("?" * len(names))
+        return dict(self._db.execute(f"SELECT name, value FROM state WHERE name IN ({marks})", names).fetchall())
+
     def put(self, name: str, value: str) -> None:
         """Set a value of the state."""
         self._db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, value))
@@ -104,7 +109,7 @@ class Store:
         With `fresh`, to the fill from the beginning, which has a cursor of its own. `key` is that of the set hash,
         where the stretch tells it; under another one than before, the set is summed anew.
         """
-        applied = list(changes)
+        applied, lost = rows.usable(told := list(changes))
         side = FRESH if fresh else HELD_NOW
         with self._transaction():
             summed = self._sum(side)
@@ -119,8 +124,10 @@ class Store:
                 summed = self._sum_anew(side, key)
             if summed is not None:
                 self.put(side.sum, json.dumps([summed.key.hex(), summed.of.count, summed.of.hex]))
+            if lost:
+                self.put("skipped", str(int(self.get("skipped") or 0) + lost))
             self.put(side.cursor, cursor)
-        return len(applied)
+        return len(told)
 
     def proof(self, *, fresh: bool = False) -> tuple[int, str] | None:
         """How many objects are held, and the set hash over them; None where no key is known yet."""
@@ -263,10 +270,7 @@ class Store:
         """
         rows = "SELECT publisher, publisher_name FROM {} GROUP BY 1, 2"
         held = self._db.execute(f"{rows.format('held')} UNION {rows.format('entry')}").fetchall()
-        return frozenset(held) | self._named_then()
-
-    def _named_then(self) -> frozenset[tuple[str, str]]:
-        return frozenset((id_, name) for id_, name in json.loads(self.get("killed_of") or "[]"))
+        return frozenset(held) | {(id_, name) for id_, name in json.loads(self.get("killed_of") or "[]")}
 
     def killed(self) -> frozenset[str]:
         """The publishers, by name or id, that are switched off here; `*` is the whole feed."""
@@ -347,11 +351,7 @@ class Store:
         return left
 
     def _sum(self, side: Side) -> Summed | None:
-        stored = self.get(side.sum)
-        if not stored:
-            return None
-        key, count, total = json.loads(stored)
-        return Summed(bytes.fromhex(key), sets.SetHash.read(count, total))
+        return Summed.read(self.get(side.sum))
 
     def _sum_anew(self, side: Side, key: bytes) -> Summed:
         summed = Summed(key, sets.SetHash())

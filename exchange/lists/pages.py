@@ -13,12 +13,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 OPS = ("remove", "upsert")
 _OBJECT = b'"object":'
 #: The longest line that is read: an object of a megabyte, with room for what stands beside it.
 MAX_LINE_BYTES = 4 * 1024 * 1024
+#: No pace and no age that a trailer states is longer: ten years.
+_MOST_S = 315_360_000
 
 
 class Incomplete(Exception):
@@ -143,11 +145,16 @@ def _row(line: bytes, document: dict[str, Any]) -> dict[str, Any] | None:
     if not isinstance(publisher, Mapping):
         return None
     words = (publisher.get("id"), publisher.get("name"), document.get("id"))
-    if not all(isinstance(word, str) and "\0" not in word for word in words):
+    if not all(is_text(word) and "\0" not in word for word in words):
         return None
     if document["op"] == "upsert" and not _is_whole(line, document):
         raise Incomplete("an object's bytes are not those of its row")
     return document
+
+
+def is_text(word: Any) -> TypeGuard[str]:
+    """Whether it is a text that UTF-8 can write: JSON's escapes can say what it cannot."""
+    return isinstance(word, str) and (word.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in word))
 
 
 def _is_whole(line: bytes, document: Mapping[str, Any]) -> bool:
@@ -174,8 +181,8 @@ def _trailer(said: Any) -> Trailer:
             set_key=bytes.fromhex(key) if key else None,
             set_count=None if count is None else int(count),
             set_hash=None if set_hash is None else str(set_hash),
-            min_wait_s=max(0.0, float(said.get("min_wait_s") or 0)),
-            stale_after_s=max(0, int(said.get("stale_after_s") or 0)),
+            min_wait_s=min(max(0.0, float(said.get("min_wait_s") or 0)), _MOST_S),
+            stale_after_s=min(max(0, int(said.get("stale_after_s") or 0)), _MOST_S),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, ArithmeticError):
         raise Incomplete("the trailer cannot be read") from None
