@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -161,9 +162,12 @@ class Sidecar:
 
     def _timeout_s(self, asked: Any) -> float:
         try:
-            return min(float(self.timeout_ms if asked is None else asked), _MOST_TIMEOUT_MS) / 1_000
-        except (TypeError, ValueError):
-            raise _Wrong("timeout_ms is a number of milliseconds") from None
+            wait_ms = float(self.timeout_ms if asked is None else asked)
+        except (TypeError, ValueError, OverflowError):
+            wait_ms = math.nan
+        if math.isnan(wait_ms):  # which is no time that ever comes
+            raise _Wrong("timeout_ms is a number of milliseconds")
+        return min(wait_ms, _MOST_TIMEOUT_MS) / 1_000
 
     def _note(self, took_s: float) -> None:
         self._sum_s += took_s

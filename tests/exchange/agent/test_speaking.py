@@ -61,3 +61,11 @@ def test_what_is_no_text_is_an_error_and_the_next_line_is_answered(blocklist, tm
 
 def test_a_line_without_an_end_ends_the_connection(blocklist, tmp_path):
     assert asked(blocklist, tmp_path / "s", b"x" * (_MOST_BYTES + 2), answers=1) == []
+
+
+@pytest.mark.parametrize("said", ["nan", "-nan", "soon", "1e999x"])
+def test_a_time_that_never_comes_keeps_no_look_up_busy(blocklist, said):
+    answer = Sidecar(blocklist)._answer
+    assert asyncio.run(answer("GET", f"/check?kind=email&value=a@b.example&timeout_ms={said}", b""))[0] == 400
+    body = f'{{"checks": [["email", "a@b.example"]], "timeout_ms": "{said}"}}'.encode()
+    assert asyncio.run(answer("POST", "/check", body))[0] == 400
