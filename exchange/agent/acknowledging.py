@@ -1,27 +1,75 @@
-"""What an agent tells the exchange of what it applied: `sync` and `run` alike (docs/delta.md, "Acknowledgement")."""
+"""What an agent tells the exchange of what is in force here: `sync` and `run` alike (docs/delta.md, "Acknowledgement").
+
+Not what is merely applied to the store: a list is in force once it lies in its place and its command has run, and
+what `run` keeps once the look-ups and each output hold it (`in_force`).
+"""
 
 from __future__ import annotations
 
+import json
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from exchange.agent.counting import instance
 from exchange.agent.jobs import Job
+from exchange.agent.schema import HELD_NOW, Summed
 from exchange.agent.store import Store
 
+_LISTED, _IN_FORCE = "listed", "in force"
 
-def of(job: Job, store: Store, *, state: Path, version: str) -> dict[str, Any] | None:
-    """What is applied, by its set hash; None where none is known yet. `state` is where the agent's own name is kept."""
-    proof = store.proof()
-    if store.get("name") != job.proved_name or proof is None:
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What was reached of a set: its cursor, how many objects it holds, and the hash over them."""
+
+    cursor: str
+    set_count: int
+    set_hash: str
+
+
+def applied(job: Job, store: Store) -> Reached | None:
+    """Where the store stands; None where no hash is known yet."""
+    found = store.state("name", HELD_NOW.cursor, HELD_NOW.sum)
+    summed = Summed.read(found.get(HELD_NOW.sum, ""))
+    if summed is None or found.get("name") != job.proved_name:
         return None
+    return Reached(found.get(HELD_NOW.cursor, ""), summed.of.count, summed.of.hex)
+
+
+def note_listed(job: Job, store: Store, place: Reached | None) -> None:
+    """The list lies in its place, with what the store held there. It is in force, unless a command is to load it."""
+    if place is not None:
+        told = json.dumps(astuple(place))
+        store.note(_LISTED if job.hook and store.get("hook owed") else _IN_FORCE, told)
+
+
+def listed(store: Store) -> str:
+    """What lies in its place; to be handed to `note_loaded` once the command has run that began after this."""
+    return store.get(_LISTED)
+
+
+def note_loaded(store: Store, told: str) -> None:
+    """The command has loaded it."""
+    if told:
+        store.note(_IN_FORCE, told)
+
+
+def in_force(job: Job, store: Store) -> Reached | None:
+    """What of a list of `sync` is in force; None where nothing is, or no hash is known yet."""
+    told = store.get(_IN_FORCE)
+    return Reached(*json.loads(told)) if told and store.get("name") == job.proved_name else None
+
+
+def said(place: Reached, store: Store, *, state: Path, version: str) -> dict[str, Any]:
+    """What is told of it. `state` is where the agent's own name is kept."""
     lag = store.get("lag")
     return {
         "instance": instance(state),
         "version": version,
-        "cursor": store.get("cursor"),
-        "set_count": proof[0],
-        "set_hash": proof[1],
+        "cursor": place.cursor,
+        "set_count": place.set_count,
+        "set_hash": place.set_hash,
         "skipped": int(store.get("skipped") or 0),
         "lag_s": float(lag) if lag else None,
     }

@@ -381,7 +381,8 @@ def run_command(
     agent = running.Agent(found, say=say, warn=warn, version=terminal.version())
     with running.alone(found):
         if once:
-            agent.once()
+            if not agent.once():
+                sys.exit(_LOCAL)
         else:
             # No exception: it could fall between counting and keeping what was counted.
             signal.signal(signal.SIGTERM, lambda *_: agent.stop_soon())

@@ -6,7 +6,6 @@ when the exchange cannot be reached, and when a person released what the brake k
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import threading
 import time
@@ -17,16 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from exchange.agent import acknowledging, hook, jobs, output, status, sync
+from exchange.agent.aside import Aside
 from exchange.agent.damage import Damaged
+from exchange.agent.pacing import LONGEST_S, Pace
 from exchange.agent.store import Store
 from exchange.client.api import Client
 from exchange.client.errors import ApiError, Unreachable
 
 _WAIT_S = 25
-_LEAST_WAIT_S = 1.0
 #: How often what did not change is acknowledged again.
 _ACK_S = 30.0
-_LONGEST_PAUSE_S = 60.0
 #: How often the clock looks whether a person released anything.
 _LOOK_S = 1.0
 #: What another try does not mend.
@@ -74,21 +73,22 @@ def attempt(client: Client, job: jobs.Job, *, wait_s: int = 0) -> jobs.Pass:
 
 
 def acknowledge(client: Client, job: jobs.Job, means: Means) -> str:
-    """Tell the exchange what was applied, and return its set hash, "" where none was told.
+    """Tell the exchange what is in force here, and return its set hash, "" where none was told.
 
     The list is in its place, so what goes wrong here is said and fails nothing.
     """
     with _opened(job) as store:
-        said = acknowledging.of(job, store, state=job.state_dir, version=means.version)
-    if said is None:
-        return ""
+        place = acknowledging.in_force(job, store)
+        if place is None:
+            return ""
+        said = acknowledging.said(place, store, state=job.state_dir, version=means.version)
     try:
         client.ack(job.feed or "all", said)
     except (ApiError, Unreachable) as problem:
         if not (isinstance(problem, ApiError) and problem.status == 404):  # an exchange that takes none
-            means.warn(f"what was applied could not be acknowledged: {problem}")
+            means.warn(f"what is in force could not be acknowledged: {problem}")
             return ""
-    return str(said["set_hash"])
+    return place.set_hash
 
 
 def publish(job: jobs.Job, means: Means) -> None:
@@ -107,23 +107,42 @@ def follow(client: Client, job: jobs.Job, means: Means) -> None:
     """Pass after pass, each waiting at the exchange for something new. Ends by an exception only."""
     stop, owed = threading.Event(), threading.Event()
     owed.set()  # a former process may have left a run of the hook
+    acks = Aside("acks", _Acks(client, job, means).tell, stop=stop)
     threads = [threading.Thread(target=_clock, args=(job, means, stop, owed), daemon=True)]
     if job.hook:
-        threads.append(threading.Thread(target=_hook, args=(job, means, stop, owed), daemon=True))
+        threads.append(threading.Thread(target=_hook, args=(job, means, stop, owed, acks), daemon=True))
     for thread in threads:
         thread.start()
     try:
-        _ask(client, job, means, owed)
+        _ask(client, job, means, owed, acks)
     finally:
         stop.set()
         owed.set()
 
 
-def _ask(client: Client, job: jobs.Job, means: Means, owed: threading.Event) -> None:
-    pause_s, wait_s = 1.0, 0
-    acked_at, acked = 0.0, ""
+class _Acks:
+    """Acknowledges beside what goes on: at once where what is in force is another set, else every half minute."""
+
+    def __init__(self, client: Client, job: jobs.Job, means: Means) -> None:
+        self._client, self._job, self._means = client, job, means
+        self._at, self._set_hash = 0.0, ""
+
+    def tell(self) -> bool:
+        """Never to be called again for a failure: the next pass wakes it."""
+        try:
+            with _opened(self._job) as store:
+                place = acknowledging.in_force(self._job, store)
+            if place and (place.set_hash != self._set_hash or time.monotonic() - self._at >= _ACK_S):
+                self._set_hash, self._at = acknowledge(self._client, self._job, self._means), time.monotonic()
+        except (Damaged, OSError, sqlite3.Error):  # the main thread says it
+            pass
+        return False
+
+
+def _ask(client: Client, job: jobs.Job, means: Means, owed: threading.Event, acks: Aside) -> None:
+    pace, wait_s = Pace(), 0
     while True:
-        asked_at = time.monotonic()
+        pace.asks()
         try:
             done = attempt(client, job, wait_s=wait_s)
         except (ApiError, Unreachable) as problem:
@@ -131,27 +150,18 @@ def _ask(client: Client, job: jobs.Job, means: Means, owed: threading.Event) -> 
             publish(job, means)
             if isinstance(problem, ApiError) and problem.status in _FINAL:
                 raise
+            pause_s = pace.pause_s(problem)
             means.warn(f"{problem}; again in {pause_s:.0f} s")
             time.sleep(pause_s)
-            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             continue
         means.say(done)
         owed.set()
         publish(job, means)
+        acks.wake()
         with _opened(job) as store:
-            digest = (store.proof() or (0, ""))[1]
-        if digest != acked or time.monotonic() - acked_at >= _ACK_S:
-            acked, acked_at = acknowledge(client, job, means) or digest, time.monotonic()
-        if wait_s and not done.changes:  # an exchange with no room to wait in answers at once
-            time.sleep(max(0.0, _least_wait_s(job) - (time.monotonic() - asked_at)))
-        pause_s, wait_s = 1.0, _WAIT_S
-
-
-def _least_wait_s(job: jobs.Job) -> float:
-    """How long the exchange wants to be left alone, with jitter, so that agents do not march in step."""
-    with _opened(job) as store:
-        asked = float(store.get("min wait") or 0)
-    return max(_LEAST_WAIT_S, asked) * random.uniform(1.0, 1.2)  # noqa: S311 - jitter, not a secret
+            rest_s = pace.rest_s(store, news=not wait_s or bool(done.changes))
+        time.sleep(rest_s)
+        wait_s = _WAIT_S
 
 
 def _clock(job: jobs.Job, means: Means, stop: threading.Event, owed: threading.Event) -> None:
@@ -186,7 +196,7 @@ def _released(store: Store) -> str:
     return f"{store.get('releases')} {store.get('killed')} {jobs.is_stale(store)}"
 
 
-def _hook(job: jobs.Job, means: Means, stop: threading.Event, owed: threading.Event) -> None:
+def _hook(job: jobs.Job, means: Means, stop: threading.Event, owed: threading.Event, acks: Aside) -> None:
     """Run the command whenever it is owed; where it fails, again and again, with longer and longer pauses."""
     pause_s = 1.0
     while owed.wait() and not stop.is_set():
@@ -197,7 +207,7 @@ def _hook(job: jobs.Job, means: Means, stop: threading.Event, owed: threading.Ev
         except hook.HookFailed as failed:
             means.warn(f"{failed} Again in {pause_s:.0f} s.")
             stop.wait(pause_s)
-            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            pause_s = min(pause_s * 2, LONGEST_S)
             owed.set()
             continue
         except (Damaged, OSError, sqlite3.OperationalError):  # the main thread says it
@@ -206,6 +216,7 @@ def _hook(job: jobs.Job, means: Means, stop: threading.Event, owed: threading.Ev
         pause_s = 1.0
         if ran:
             publish(job, means)
+            acks.wake()
 
 
 def local(error: OSError | sqlite3.Error, path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 
+from exchange.agent import acknowledging
 from exchange.agent.store import Store
 
 
@@ -17,6 +18,7 @@ def settle(store: Store, command: str, *, timeout_s: float) -> bool:
     owed = store.get("hook owed")
     if not owed:
         return False
+    listed = acknowledging.listed(store)  # before the command begins: it loads that, or what is newer
     try:
         done = subprocess.run(shlex.split(command), check=False, timeout=timeout_s)  # noqa: S603 - the operator's own command, no shell
     except subprocess.TimeoutExpired:
@@ -29,4 +31,5 @@ def settle(store: Store, command: str, *, timeout_s: float) -> bool:
     if done.returncode != 0:
         raise HookFailed(f"The command of --on-change ended with {done.returncode}; it will run again.")
     store.settle_hook(owed)
+    acknowledging.note_loaded(store, listed)
     return True

@@ -1,9 +1,9 @@
 """`exchange-agent run`: any number of feeds, one policy, several outputs, look-ups; by one file of settings.
 
 A thread a feed follows the exchange and applies what changed. One thread judges what changed and brings the look-up
-tables and the files up to date; it also does so when an entry begins or ends by itself, and after the kill switch. Each
-other output, which may hang, has a thread of its own, and so has the sidecar. What is killed anywhere goes on where it
-stood: rows and place are one transaction.
+tables up to date; it also does so when an entry begins or ends by itself, and after the kill switch. Each output, which
+may hang, has a thread of its own, and so have the sidecar and the acknowledgements, which say what is in force in all
+of them. What is killed anywhere goes on where it stood: rows and place are one transaction.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -27,11 +27,14 @@ from typing import Any
 from exchange.agent import acknowledging, jobs, output, outputs, policy, reporting, status, sync
 from exchange.agent.aside import Aside
 from exchange.agent.blocklist import Blocklist
-from exchange.agent.configuration import REPORT_S, SWITCH_S, Settings
+from exchange.agent.configuration import SWITCH_S, Settings
 from exchange.agent.counting import instance, save_hits, summed
 from exchange.agent.damage import Damaged
+from exchange.agent.in_force import LOOK_UPS, InForce
 from exchange.agent.loading import looking_up
+from exchange.agent.pacing import Pace
 from exchange.agent.policy import Statement
+from exchange.agent.returning import Returns
 from exchange.agent.sidecar import Sidecar
 from exchange.agent.store import Store
 from exchange.agent.telling import progress
@@ -40,9 +43,9 @@ from exchange.client.errors import ApiError, Unreachable
 from exchange.lists.lines import Said
 
 _WAIT_S = 25
-_LONGEST_PAUSE_S = 60.0
-_LOOK_S = 1.0
-_ACK_S = 30.0
+_LOOK_S, _LEAST_S = 1.0, 0.2
+#: How often the file of metrics is written where nothing changes.
+_METRICS_S = 15.0
 _SLACK = timedelta(seconds=2)
 
 
@@ -60,21 +63,33 @@ class Agent:
     _touched: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _final: Exception | None = None
-    _acked: dict[str, tuple[float, str]] = field(default_factory=dict)
-    _reported_at: float = 0.0
+    _acks: Aside | None = None
+    in_force: InForce = field(init=False)
+    returns: Returns = field(init=False)
     _unsaved: Counter[policy.Verdict] = field(default_factory=Counter)
     _troubles: set[str] = field(default_factory=set)
 
-    def once(self) -> None:
-        """One pass over all feeds, and all outputs."""
+    def __post_init__(self) -> None:
+        self.in_force = InForce([*([LOOK_UPS] if self._serves else []), *(name for name, _ in self.settings.outputs)])
+        told = (self.settings, self.in_force, self.counts, self.say, self.warn)
+        self.returns = Returns(*told, version=self.version)
+
+    @property
+    def _serves(self) -> bool:
+        return bool(self.settings.unix or self.settings.lines or self.settings.port is not None)
+
+    def once(self) -> bool:
+        """One pass over all feeds, and all outputs; whether all of them took it."""
         with self._client(retries=5) as client:
             for job in self.settings.jobs:
                 self._pull(client, job, wait_s=0)
-            self._put(self.settings.outputs)
+            failed = [name for name, sink in self.settings.outputs if self._bring(name, sink)]
+            self._write_metrics()
             if would := len({(one.subkind, one.value) for one in self.said(shadow=True)}):
                 self.say(f"shadow: {would} would be blocked; `exchange-agent explain VALUE` says why")
             for job in self.settings.jobs:
-                self._ack(client, job, at_once=True)
+                self.returns.acknowledge(client, job, at_once=True)
+        return not failed
 
     def run(self) -> None:
         """Until `stop`, or until the exchange refuses the key or a feed of which nothing was ever held.
@@ -82,6 +97,10 @@ class Agent:
         Where something is held, a refusal is a failure like others, tried again: what is held is looked up and ends
         meanwhile, and a partner that was suspended for an hour goes on by itself.
         """
+        for job in self.settings.jobs:
+            with closing(jobs.open_store(job)) as store:
+                self.in_force.applied(job.path.name, acknowledging.applied(job, store))
+        self._acks = Aside("acks", self.returns.tell, stop=self._stop)
         threads = [
             threading.Thread(target=self._follow, args=(job,), name=job.path.name, daemon=True)
             for job in self.settings.jobs
@@ -91,7 +110,7 @@ class Agent:
         try:
             with ExitStack() as stack:
                 switched = self._state()[1]  # before look-ups are loaded: what turns meanwhile is seen to have turned
-                if self.settings.unix or self.settings.lines or self.settings.port is not None:
+                if self._serves:
                     self._serve(stack.enter_context(looking_up(self.settings)))
                 self._keep(switched=switched)
         finally:
@@ -117,95 +136,58 @@ class Agent:
 
     # -- feeds
 
-    def _pull(self, client: Client, job: jobs.Job, *, wait_s: int) -> None:
+    def _pull(self, client: Client, job: jobs.Job, *, wait_s: int) -> int:
+        """How many changes were applied."""
         with closing(jobs.open_store(job)) as store:
             try:
                 told = replace(job, progress=progress(job.path.name, to=self.say))
-                sync.follow(client, told, store, wait_s=wait_s)
+                came, _ = sync.follow(client, told, store, wait_s=wait_s)
             except (ApiError, Unreachable) as problem:
                 status.note_failure(store, problem)
                 raise
             finally:  # of a pull that breaks, the pages before are applied, and no later pull tells them again
                 with self._lock:
                     self._touched |= store.touched
-                if store.touched:
-                    self._changed.set()
+                    if store.touched:
+                        self._changed.set()
+                    place = acknowledging.applied(job, store)
+                    self.in_force.applied(job.path.name, place, altered=bool(store.touched))
             status.note_success(store)
+            return came
 
     def _follow(self, job: jobs.Job) -> None:
-        pause_s, wait_s = 1.0, 0
+        pace, wait_s = Pace(), 0
         with self._client(retries=0) as client:
             while not self._stop.is_set():
-                began = time.monotonic()
+                pace.asks()
                 try:
-                    self._pull(client, job, wait_s=wait_s)
-                    self._ack(client, job)
+                    came = self._pull(client, job, wait_s=wait_s)
+                    self._wake_acks()
                     if job is self.settings.jobs[0]:
-                        self._report(client, job)
+                        self.returns.report(client, job)
                 except (ApiError, Unreachable) as problem:
                     refused = isinstance(problem, ApiError) and problem.status in {401, 403, 404}
                     if refused and not _is_filled(job):
                         self._final = problem
                         self.stop()
                         return
+                    pause_s = pace.pause_s(problem)
                     self.warn(f"{job.path.name}: {problem}; again in {pause_s:.0f} s")
                     self._stop.wait(pause_s)
-                    pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
                     continue
                 except Exception as problem:  # noqa: BLE001 - a thread must not end in silence
                     self.warn(f"{job.path.name}: {type(problem).__name__}: {problem}")
-                    self._stop.wait(pause_s)
-                    pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                    self._stop.wait(pace.pause_s(problem))
                     continue
-                pause_s, wait_s = 1.0, _WAIT_S
-                self._stop.wait(max(0.0, 0.2 - (time.monotonic() - began)))
+                rest_s = _LOOK_S
+                with self._unharmed("state"), closing(jobs.open_store(job)) as store:
+                    rest_s = pace.rest_s(store, news=not wait_s or bool(came))
+                self._stop.wait(max(_LEAST_S, rest_s))
+                wait_s = _WAIT_S
 
-    def _ack(self, client: Client, job: jobs.Job, *, at_once: bool = False) -> None:
-        """Tell the exchange what was applied: at once where the set is another, else every half minute."""
-        with closing(jobs.open_store(job)) as store:
-            applied = acknowledging.of(job, store, state=self.settings.state, version=self.version)
-            if applied is None:
-                return
-            acked_at, digest = self._acked.get(job.path.name, (0.0, ""))
-            if not at_once and digest == applied["set_hash"] and time.monotonic() - acked_at < _ACK_S:
-                return
-            hits = self.counts()
-            met: list[dict[str, Any]] = []
-            if self.settings.report.met:
-                with self._unharmed("counts to tell"):
-                    met = reporting.untold(self.settings.state, now=jobs.now(store))
-            said = {**applied, **hits, **({"met": met} if met else {})}
-        try:
-            client.ack(job.feed or "all", said)
-            reporting.note_told(self.settings.state, met)
-        except ApiError as error:
-            if error.status != 404:
-                raise
-        self._acked[job.path.name] = (time.monotonic(), applied["set_hash"])
-
-    def _report(self, client: Client, job: jobs.Job) -> None:
-        """Send what the settings say is sent by itself, every few minutes: each hour once it is over."""
-        wanted = self.settings.report
-        if not (wanted.sightings or wanted.false_positives) or time.monotonic() - self._reported_at < REPORT_S:
-            return
-        self._reported_at = time.monotonic()
-        with closing(jobs.open_store(job)) as store:
-            now = jobs.now(store)
-        try:
-            sent = reporting.send(
-                client,
-                self.settings.state,
-                sightings=wanted.sightings,
-                false_positives=wanted.false_positives,
-                now=now,
-            )
-        except ApiError as problem:
-            if problem.status != 403:
-                raise
-            self.warn(f"report: {problem}")
-            return
-        if sent.sightings or sent.opinions:
-            self.say(f"reported {sent.sightings} sightings, {sent.opinions} false positives")
+    def _wake_acks(self) -> None:
+        if self._acks is not None:
+            self._acks.wake()
 
     def counts(self) -> dict[str, int]:
         """How often look-ups blocked, would have blocked, or were suppressed."""
@@ -215,12 +197,10 @@ class Agent:
 
     def _keep(self, *, switched: str) -> None:
         """Bring everything up to date whenever something changed, began, ended, or was switched since `switched`."""
-        files = [(name, sink) for name, sink in self.settings.outputs if isinstance(sink, outputs.File)]
-        others = [
-            Aside(name, partial(self._bring_aside, name, sink), stop=self._stop)
-            for name, sink in self.settings.outputs
-            if not isinstance(sink, outputs.File)
+        asides = [
+            Aside(name, partial(self._bring_aside, name, sink), stop=self._stop) for name, sink in self.settings.outputs
         ]
+        measured_at = 0.0
         turns: list[datetime | None] = [None] * len(self.settings.jobs)
         heard, failing = True, True
         looked_at: list[datetime] = []
@@ -235,12 +215,15 @@ class Agent:
                     clocks = self._clocks()
                     self._look_up(looked_at, anew=switched != now_switched)
                     looked_at, switched = clocks, now_switched
-                    for each in others:
+                    for each in asides:
                         each.wake()
-                    failing = self._put(files)
+                    failing, measured_at = False, 0.0
                 turns = now_turns
                 if self.blocklist is not None:
                     self.blocklist.suspects.renew()
+            if time.monotonic() - measured_at >= _METRICS_S or not measured_at:
+                measured_at = time.monotonic()
+                self._write_metrics()
             self._save_hits()
             if "state" in self._troubles:  # what changed is still to be done, and not a thousand times a second
                 self._stop.wait(_LOOK_S)
@@ -250,6 +233,7 @@ class Agent:
         """Take into look-ups what was touched, and what turned since then; or everything anew."""
         with self._lock:
             touched, self._touched = self._touched, set()
+            places = self.in_force.now()
         if self.blocklist is None:
             return
         try:
@@ -261,32 +245,35 @@ class Agent:
             with self._lock:
                 self._touched |= touched | {"*"}
             raise
+        self.in_force.holds(LOOK_UPS, places)
+        self._wake_acks()
 
-    def _put(self, wanted: Iterable[tuple[str, outputs.File | outputs.Sink]]) -> bool:
-        """Write these outputs; whether one failed."""
-        failed = [name for name, sink in wanted if self._bring(name, sink)]
+    def _write_metrics(self) -> None:
         if self.settings.metrics_file:
             with self._unharmed("metrics_file"):
                 output.replace(self.settings.metrics_file, self.metrics())
-        return bool(failed)
 
     def _bring(self, name: str, sink: outputs.File | outputs.Sink) -> bool:
         """Write one; whether it failed."""
+        places = self.in_force.now()  # what is read after this is that, or newer
         try:
             if isinstance(sink, outputs.File):
                 if sink.write(self.said()):
                     self.say(f"{sink.path} replaced")
-                return False
-            with closing(outputs.Told(self.settings.state / "outputs.sqlite")) as told:
-                came, went = told.bring(name, sink, outputs.entries(self.said()), self.about())
-            if came or went:
-                self.say(f"{name}: {came} put, {went} removed")
+            else:
+                with closing(outputs.Told(self.settings.state / "outputs.sqlite")) as told:
+                    came, went = told.bring(name, sink, outputs.entries(self.said()), self.about())
+                if came or went:
+                    self.say(f"{name}: {came} put, {went} removed")
         except (outputs.Failed, OSError, sqlite3.Error, Damaged) as error:
+            self.in_force.fails(name, str(error))
             self.warn(f"{name}: {error}; again in a moment")
             return True
+        self.in_force.holds(name, places)
+        self._wake_acks()
         return False
 
-    def _bring_aside(self, name: str, sink: outputs.Sink) -> bool:
+    def _bring_aside(self, name: str, sink: outputs.File | outputs.Sink) -> bool:
         try:
             return self._bring(name, sink)
         except Exception as problem:  # noqa: BLE001 - a thread must not end in silence
@@ -331,9 +318,15 @@ class Agent:
             suspects["suspects"] = {"accounts": len(own), "problem": own.problem}
         return {"feeds": feeds, "instance": instance(self.settings.state), **suspects, **self.counts()}
 
+    def stands(self) -> dict[str, Any]:
+        """The same, and for how long each part lacks something of it: for who runs this, and told to no output."""
+        behind = sorted(self.in_force.behind().items())
+        parts = {name: {"behind_s": round(one.behind_s, 3), "problem": one.problem} for name, one in behind}
+        return {**self.about(), "parts": parts}
+
     def metrics(self) -> bytes:
-        """Of each feed, in Prometheus' text format."""
-        return status.feeds_metrics(self.about())
+        """Of each feed and part, in Prometheus' text format."""
+        return status.feeds_metrics(self.stands())
 
     def _turned(self, since: Sequence[datetime]) -> set[str]:
         """The values that began or ended by themselves since then, as each feed's clock has it."""
@@ -377,7 +370,7 @@ class Agent:
         sys.setswitchinterval(SWITCH_S)
         gc.freeze()
         self.blocklist = blocklist
-        sidecar = Sidecar(self.blocklist, self.settings.timeout_ms, told=self.about, more_metrics=self.metrics)
+        sidecar = Sidecar(self.blocklist, self.settings.timeout_ms, told=self.stands, more_metrics=self.metrics)
 
         async def serve() -> None:
             await sidecar.serve(unix=self.settings.unix, port=self.settings.port, lines=self.settings.lines)

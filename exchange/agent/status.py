@@ -225,6 +225,10 @@ def feeds_metrics(about: Mapping[str, Any]) -> bytes:
     if "suspects" in about:
         lines.append(f"exchange_agent_suspects {about['suspects']['accounts']}")
         lines.append(f"exchange_agent_suspects_failing {int(bool(about['suspects']['problem']))}")
+    for name, found in about.get("parts", {}).items():
+        labels = f'{{part="{_label(name)}"}}'
+        lines.append(f"exchange_agent_part_behind_seconds{labels} {found['behind_s']}")
+        lines.append(f"exchange_agent_part_failing{labels} {int(bool(found['problem']))}")
     for name, found in about["feeds"].items():
         labels = f'{{feed="{name}"}}'
         lines += [f"exchange_agent_held_objects{labels} {found['held'] or 0}"]

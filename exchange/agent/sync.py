@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from exchange.agent import output
+from exchange.agent import acknowledging, output
 from exchange.agent import policy as policies
 from exchange.agent.damage import Damaged, alone_in
 from exchange.agent.jobs import (
@@ -89,12 +89,15 @@ def put(job: Job, store: Store, *, changes: int = 0, rehearse: bool = False, sta
     if not store.get("name"):
         return Pass(changes, 0, written=False)
     with _WRITING:  # from reading to writing, so that no thread puts an older list in the place of a newer one
+        place = acknowledging.applied(job, store)  # what is read after this is that, or newer
         rendered = output.render(wanted(job, store), form=job.form)
         written = not rehearse and not output.holds(job.path, rendered.content)
         if written:
             if job.hook:
                 store.owe_hook()
             output.replace(job.path, rendered.content)
+        if not rehearse:
+            acknowledging.note_listed(job, store, place)
     if not rehearse:
         store.note("entries", str(rendered.entries))
         without = sorted(job.policy.without_floors) if not job.policy_file else []

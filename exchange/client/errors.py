@@ -31,11 +31,15 @@ class ApiError(ExchangeClientError):
     """The exchange refused; it says why in a problem document (RFC 9457).
 
     `code` is stable and for programs, `detail` is for people, `request_id` is what the operator asks for. `asked` is
-    what was asked for, which a 404 names.
+    what was asked for, which a 404 names; `retry_after_s` for how long the exchange wants to be left alone, 0 where it
+    did not say.
     """
 
-    def __init__(self, status: int, problem: dict[str, Any], *, asked: str = "") -> None:
+    def __init__(
+        self, status: int, problem: dict[str, Any], *, asked: str = "", retry_after: str | None = None
+    ) -> None:
         self.status = status
+        self.retry_after_s = retry_after_s(retry_after)
         self.code = str(problem.get("code", "unknown"))
         self.detail = str(problem.get("detail") or problem.get("title") or f"status {status}")
         if status == _NOT_FOUND and asked:
@@ -48,6 +52,11 @@ class ApiError(ExchangeClientError):
         where = self.errors[0].get("field", "") if self.errors else ""
         told = f"{self.detail} ({self.code}{' at ' + where if where else ''})"
         return f"{told} [request {self.request_id}]" if self.request_id else told
+
+
+def retry_after_s(header: str | None) -> float:
+    """The seconds of a Retry-After header; 0 where there are none, or a date."""
+    return float(header) if header and len(header) <= 9 and header.isascii() and header.isdigit() else 0.0
 
 
 def why(error: Exception) -> str:

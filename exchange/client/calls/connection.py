@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import httpx
 
-from exchange.client.errors import ApiError, Unreachable, Unusable
+from exchange.client.errors import ApiError, Unreachable, Unusable, retry_after_s
 
 RETRIED = frozenset({429, 502, 503, 504})
 #: Answers of these statuses that no retry within a minute changes.
@@ -115,7 +115,7 @@ class Connection:
                 time.sleep(pause_s(attempt, answer.headers.get("Retry-After")))
                 continue
             if answer.is_error or (answer.is_redirect and answer.status_code != _NOT_MODIFIED):
-                raise ApiError(answer.status_code, problem_of(answer), asked=asked_of(path, params or {}))
+                raise refused(answer, asked_of(path, params or {}))
             return answer
 
     def _stream(self, path: str, write: Callable[[bytes], Any], filters: Mapping[str, str]) -> int:
@@ -124,7 +124,7 @@ class Connection:
             with self._http.stream("GET", path, params=given(**asked)) as answer:
                 if answer.is_error or answer.is_redirect:
                     answer.read()
-                    raise ApiError(answer.status_code, problem_of(answer), asked=asked_of(path, filters))
+                    raise refused(answer, asked_of(path, filters))
                 _refuse_page(answer)
                 for piece in answer.iter_bytes():
                     write(piece)
@@ -174,9 +174,15 @@ def given(**params: str) -> dict[str, str]:
 
 def pause_s(attempt: int, retry_after: str | None) -> float:
     """What the server asked for, else twice as long each time, with jitter so that clients do not march in step."""
-    if retry_after and retry_after.isascii() and retry_after.isdigit():
-        return min(float(retry_after), _LONGEST_WAIT_S)
+    if asked := retry_after_s(retry_after):
+        return min(asked, _LONGEST_WAIT_S) * random.uniform(1.0, 1.2)  # noqa: S311 - as below
     return min(0.25 * float(2**attempt), _LONGEST_WAIT_S) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+
+
+def refused(answer: httpx.Response, asked: str) -> ApiError:
+    """What an answer that refuses says."""
+    retry_after = answer.headers.get("Retry-After")
+    return ApiError(answer.status_code, problem_of(answer), asked=asked, retry_after=retry_after)
 
 
 def _code(answer: httpx.Response) -> str:

@@ -17,9 +17,9 @@ from exchange.client.calls.connection import (
     given,
     narrowed_to,
     pause_s,
-    problem_of,
+    refused,
 )
-from exchange.client.errors import ApiError, Unreachable
+from exchange.client.errors import Unreachable
 from exchange.lists import pages
 
 _PING_S = 30.0
@@ -82,7 +82,7 @@ class Following(Connection):
                     if answer.is_error or answer.is_redirect:
                         answer.read()
                         if answer.status_code not in RETRIED or not again:
-                            raise ApiError(answer.status_code, problem_of(answer), asked=asked_of(path, {"feed": feed}))
+                            raise refused(answer, asked_of(path, {"feed": feed}))
                         wait = pause_s(attempt, answer.headers.get("Retry-After"))
                     else:
                         if on_headers:
@@ -116,7 +116,7 @@ class Following(Connection):
                     raise Making(pause_s(1, answer.headers.get("Retry-After")))
                 if answer.is_error or answer.is_redirect:
                     answer.read()
-                    raise ApiError(answer.status_code, problem_of(answer), asked=asked_of(path, {"feed": feed}))
+                    raise refused(answer, asked_of(path, {"feed": feed}))
                 return pages.read(_counted(answer, on_bytes), on_row=on_row)
         except (httpx.TransportError, httpx.DecodingError, pages.Incomplete) as error:
             raise Unreachable(f"{self._http.base_url} gives no whole snapshot: {error}") from error

@@ -29,6 +29,8 @@ class FakeExchange:
         self.clock: float | None = None  # what the Date of each answer says, if not the truth
         self.altered: list[bytes] = []  # bodies of the delta that are sent as they stand, before good ones
         self.acks: list[dict] = []
+        self.min_wait: float = 0
+        self.retry_after = ""  # of answers that are no success
         self.snapshots: list[tuple[int, dict | bytes]] = []  # answers to who asks for one, then there is none
         fake = self
 
@@ -46,6 +48,8 @@ class FakeExchange:
                     body, fake.cut = body[: len(body) - fake.cut], 0
                 self.send_response_only(status)
                 self.send_header("Date", formatdate(fake.clock, usegmt=True))
+                if fake.retry_after and status >= 400:
+                    self.send_header("Retry-After", fake.retry_after)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -137,7 +141,7 @@ class FakeExchange:
         for publisher, stix_id, sha256, end in self.held(reached):
             total.add(sets.element(key, source=publisher, stix_id=stix_id, sha256=sha256, end=end))
         proof = {} if more else {"set_key": key.hex(), "set_count": total.count, "set_hash": total.hex}
-        pieces.append(writer.trailer(f"{self.generation}:{reached}", more=more, **proof, min_wait_s=0))
+        pieces.append(writer.trailer(f"{self.generation}:{reached}", more=more, **proof, min_wait_s=self.min_wait))
         return b"".join(pieces)
 
     def answer(self, path: str) -> tuple[int, dict | bytes]:

@@ -11,10 +11,12 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from exchange.agent import following, hook
 from tests import forked
 from tests.postgres import ROOT
 from tests.waiting import DEADLINE_S, until
@@ -43,8 +45,8 @@ def agent(fake, tmp_path):
     return run
 
 
-@pytest.fixture
-def following(fake, tmp_path):
+@pytest.fixture(name="following")
+def _following(fake, tmp_path):
     """Start the command with --follow; ended when the test is. Pytest shows what it says where that fails."""
     started = []
 
@@ -129,6 +131,20 @@ def test_following_runs_the_hook_again_until_it_is_good(fake, following, tmp_pat
     assert not health.exists()
     until(health.exists, of=process)
     assert len(runs.read_text()) == 3
+
+
+def test_a_list_that_its_command_did_not_load_is_not_acknowledged(fake, client, job):
+    hooked = replace(job, hook=True)
+    good, bad = (following.Means(say=print, warn=print, command=word) for word in ("true", "false"))
+    fake.publish("aster", "i1", "a")
+    following.once(client, hooked, good)
+    fake.publish("aster", "i2", "b")
+    with pytest.raises(hook.HookFailed):
+        following.once(client, hooked, bad)
+    following.acknowledge(client, hooked, good)
+    assert [ack["set_count"] for ack in fake.acks] == ([1, 1] if fake.proved else [])
+    following.once(client, hooked, good)
+    assert [ack["set_count"] for ack in fake.acks] == ([1, 1, 2] if fake.proved else [])
 
 
 def test_a_command_that_is_not_there_is_one_sentence(fake, agent, tmp_path):

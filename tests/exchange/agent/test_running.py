@@ -178,13 +178,13 @@ def test_counts_that_cannot_be_written_stop_nothing_and_are_kept(fake, made, tmp
     target, met = tmp_path / "list.txt", tmp_path / "state" / "met.sqlite"
     agent = made(outputs=(("file", outputs.File(target)),), metrics_file=tmp_path / "none" / "metrics")
     warned = []
-    agent.warn = warned.append
+    agent.warn = agent.returns.warn = warned.append
     met.mkdir()
     with keeping(agent):
         assert words_of(agent, FIRST) == ["block"]
-        until(lambda: any("counts" in one for one in warned))
+        until(lambda: any("counts" in one for one in warned) and place(agent) == proof(agent))
         with agent._client(retries=0) as client:
-            agent._ack(client, agent.settings.jobs[0], at_once=True)
+            agent.returns.acknowledge(client, agent.settings.jobs[0], at_once=True)
         assert fake.acks
         revoke(fake, FIRST)
         pull(agent)
@@ -256,3 +256,99 @@ def test_an_output_that_hangs_keeps_up_neither_look_ups_nor_the_kill_switch_nor_
                 until(lambda: receiver.heard == 2 and receiver.holds == {})
         finally:
             receiver.gate.set()
+
+
+def test_what_is_acknowledged_is_in_force_in_every_part_and_what_hangs_shows(fake, made, tmp_path):
+    say(fake, FIRST)
+    with closing(Receiver()) as receiver:
+        agent = made(outputs=(("webhook 1", replace(receiver.sink, timeout_s=3_600)), ("f", file_of(tmp_path))))
+        try:
+            with keeping(agent):
+                before = proof(agent)
+                until(lambda: place(agent) == before)
+                receiver.gate.clear()
+                say(fake, SECOND)
+                pull(agent)
+                until(lambda: words_of(agent, SECOND) == ["block"] and held(tmp_path / "list.txt") == [FIRST, SECOND])
+                until(lambda: receiver.heard == 2)
+                assert place(agent) == before != proof(agent)
+                acknowledge(agent)
+                assert (fake.acks[-1]["set_count"], fake.acks[-1]["set_hash"]) == before
+                parts = agent.stands()["parts"]
+                assert [name for name, one in parts.items() if one["behind_s"] > 0] == ["webhook 1"]
+                assert 'exchange_agent_part_behind_seconds{part="look-ups"} 0.0' in agent.metrics().decode()
+                assert 'exchange_agent_part_behind_seconds{part="webhook 1"} 0.0' not in agent.metrics().decode()
+                receiver.gate.set()
+                until(lambda: place(agent) == proof(agent))
+                acknowledge(agent)
+                assert (fake.acks[-1]["set_count"], fake.acks[-1]["set_hash"]) == proof(agent)
+        finally:
+            receiver.gate.set()
+
+
+def test_look_ups_that_could_not_be_brought_up_to_date_are_not_acknowledged(fake, made, monkeypatch, tmp_path):
+    say(fake, FIRST)
+    agent = made(unix=tmp_path / "check.sock")
+
+    def full(values):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with keeping(agent):
+        before = proof(agent)
+        until(lambda: place(agent) == before)
+        monkeypatch.setattr(agent.blocklist, "update", full)
+        monkeypatch.setattr(agent.blocklist, "reload", lambda: full(()))
+        revoke(fake, FIRST)
+        pull(agent)
+        until(lambda: "state" in agent._troubles)
+        assert (place(agent), words_of(agent, FIRST)) == (before, ["block"])
+        monkeypatch.undo()
+        until(lambda: place(agent) == proof(agent) and words_of(agent, FIRST) == ["none"])
+
+
+def test_a_pass_whose_output_fails_says_so_and_acknowledges_nothing(fake, made, tmp_path):
+    say(fake, FIRST)
+    with closing(Receiver()) as receiver:
+        receiver.fails = {1}
+        agent = made(outputs=(("webhook 1", receiver.sink), ("f", file_of(tmp_path))))
+        assert agent.once() is False
+        assert (held(tmp_path / "list.txt"), fake.acks) == ([FIRST], [])
+        assert agent.once() is True
+        assert fake.acks[-1]["set_hash"] == proof(agent)[1]
+
+
+@pytest.mark.parametrize("trouble", ["nothing new", "failure"])
+def test_run_leaves_the_exchange_alone_as_long_as_it_asks_for(fake, made, monkeypatch, trouble):
+    agent, waited = made(), []
+
+    def wait(seconds):
+        waited.append(seconds)
+        if len(waited) == 3:
+            agent._stop.set()
+
+    monkeypatch.setattr(agent._stop, "wait", wait)
+    fake.min_wait, fake.retry_after = 40, "41"
+    if trouble == "failure":
+        fake.broken = [(429, {"code": "busy", "detail": "Wait."})] * 9
+    agent._follow(agent.settings.jobs[0])
+    least = 40 if trouble == "nothing new" else 41
+    assert all(least - 2 < one <= 1.2 * least for one in waited[1:])
+
+
+def file_of(tmp_path):
+    return outputs.File(tmp_path / "list.txt")
+
+
+def proof(agent):
+    with closing(jobs.open_store(agent.settings.jobs[0])) as store:
+        return store.proof()
+
+
+def place(agent):
+    found = agent.in_force.place("all")
+    return found and (found.set_count, found.set_hash)
+
+
+def acknowledge(agent):
+    with agent._client(retries=0) as client:
+        agent.returns.acknowledge(client, agent.settings.jobs[0], at_once=True)

@@ -1,0 +1,100 @@
+"""What goes back to the exchange from `run`: acknowledgements of what is in force, sightings, dissent."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from exchange.agent import acknowledging, jobs, reporting
+from exchange.agent.configuration import REPORT_S, Settings
+from exchange.agent.damage import Damaged
+from exchange.agent.in_force import InForce
+from exchange.agent.store import Store
+from exchange.client.api import Client
+from exchange.client.errors import ApiError, Unreachable
+
+_ACK_S = 30.0
+
+
+@dataclass(slots=True)
+class Returns:
+    """Of one agent. `counts` are those of its look-ups; what is wrong is said by `warn`."""
+
+    settings: Settings
+    in_force: InForce
+    counts: Callable[[], dict[str, int]]
+    say: Callable[[str], None]
+    warn: Callable[[str], None]
+    version: str = ""
+    _acked: dict[str, tuple[float, str]] = field(default_factory=dict)
+    _reported_at: float = 0.0
+    _troubled: bool = False
+
+    def tell(self) -> bool:
+        """Acknowledge every feed. Not to be called again for a failure: the next answer of the exchange wakes it."""
+        with Client(self.settings.found.url, self.settings.found.api_key, retries=0) as client:
+            for job in self.settings.jobs:
+                try:
+                    self.acknowledge(client, job)
+                except (ApiError, Unreachable, OSError, sqlite3.Error, Damaged) as problem:
+                    self.warn(f"{job.path.name}: what is in force could not be acknowledged: {problem}")
+        return False
+
+    def acknowledge(self, client: Client, job: jobs.Job, *, at_once: bool = False) -> None:
+        """Tell the exchange what every part holds: at once where the set is another, else every half minute."""
+        place = self.in_force.place(job.path.name)
+        acked_at, set_hash = self._acked.get(job.path.name, (0.0, ""))
+        is_told = place and place.set_hash == set_hash and time.monotonic() - acked_at < _ACK_S
+        if place is None or (is_told and not at_once):
+            return
+        with closing(jobs.open_store(job)) as store:
+            said = acknowledging.said(place, store, state=self.settings.state, version=self.version)
+            met = self._met(store)
+        try:
+            client.ack(job.feed or "all", {**said, **self.counts(), **({"met": met} if met else {})})
+            reporting.note_told(self.settings.state, met)
+        except ApiError as error:
+            if error.status != 404:  # an exchange that takes none
+                raise
+        self._acked[job.path.name] = (time.monotonic(), place.set_hash)
+
+    def _met(self, store: Store) -> list[dict[str, Any]]:
+        if not self.settings.report.met:
+            return []
+        try:
+            found = reporting.untold(self.settings.state, now=jobs.now(store))
+        except (OSError, sqlite3.Error) as problem:
+            if not self._troubled:
+                self.warn(f"counts to tell: {problem}; again in a moment")
+            self._troubled = True
+            return []
+        self._troubled = False
+        return found
+
+    def report(self, client: Client, job: jobs.Job) -> None:
+        """Send what the settings say is sent by itself, every few minutes: each hour once it is over."""
+        wanted = self.settings.report
+        if not (wanted.sightings or wanted.false_positives) or time.monotonic() - self._reported_at < REPORT_S:
+            return
+        self._reported_at = time.monotonic()
+        with closing(jobs.open_store(job)) as store:
+            now = jobs.now(store)
+        try:
+            sent = reporting.send(
+                client,
+                self.settings.state,
+                sightings=wanted.sightings,
+                false_positives=wanted.false_positives,
+                now=now,
+            )
+        except ApiError as problem:
+            if problem.status != 403:
+                raise
+            self.warn(f"report: {problem}")
+            return
+        if sent.sightings or sent.opinions:
+            self.say(f"reported {sent.sightings} sightings, {sent.opinions} false positives")
