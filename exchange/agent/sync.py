@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -42,6 +43,8 @@ _NOT_FOUND = 404
 _MAKING_S = 60.0
 #: How long an exchange that has no delta is asked for its log instead.
 _ASK_AGAIN = timedelta(hours=1)
+#: After so many seconds what came is put to use, though more is there.
+_LONGEST_PULL_S = 3.0
 _WRITING = threading.Lock()
 
 
@@ -196,8 +199,12 @@ def _pull(client: Client, job: Job, store: Store, *, wait_s: int = 0, fresh: boo
 
 
 def _pull_proved(client: Client, job: Job, store: Store, *, wait_s: int = 0, fresh: bool = False) -> int:
-    """The same by the delta, and compare the set hash at its end. Raises Differs where it is another."""
-    total = 0
+    """The same by the delta, and compare the set hash at its end. Raises Differs where it is another.
+
+    Whoever waits for news is given what came after a while, also where more is there: a removal of the first page is in
+    force before the last page came.
+    """
+    total, until, is_whole = 0, math.inf, fresh or not wait_s
     while True:
         cursor = store.get("fresh cursor" if fresh else "cursor")
         page = client.delta(
@@ -213,6 +220,9 @@ def _pull_proved(client: Client, job: Job, store: Store, *, wait_s: int = 0, fre
         if trailer.more:
             if fresh:
                 _tell_filling(job, store, f"{total:,} changes read")
+            until = min(until, time.monotonic() + _LONGEST_PULL_S)  # from the first answer, which may have waited
+            if not is_whole and time.monotonic() >= until:
+                return total
             continue
         store.note("min wait", str(trailer.min_wait_s))
         store.note("stale after", str(trailer.stale_after_s))

@@ -91,6 +91,19 @@ def test_a_set_that_differs_is_filled_anew_while_the_old_one_stays(fake, client,
     assert lines() == ["v0", "v2", "v3", "v4", "w1"]
 
 
+def test_a_removal_of_the_first_of_many_pages_is_in_force_before_the_last_came(fake, client, job, lines, monkeypatch):
+    filled(fake, client, job)
+    fake.remove("aster", "i0")
+    for number in range(9):
+        fake.publish("aster", f"j{number}", f"w{number}")
+    monkeypatch.setattr(sync, "_LONGEST_PULL_S", 0.0)
+    small = replace(job, page=2)
+    assert sync.run_once(client, small, wait_s=1).changes == 2
+    assert lines() == ["v1", "v2", "v3", "v4", "w0"]
+    assert sync.run_once(client, small).changes == 8, "who does not wait is given all of it"
+    assert "w8" in lines()
+
+
 def test_an_exchange_that_contradicts_itself_empties_no_list(fake, client, job, lines):
     filled(fake, client, job)
     wrong = pages.Writer()
