@@ -175,11 +175,19 @@ def sync_command(
 
 @app.command("status")
 def status_command(
-    path: _Output,
+    path: _Whose = None,
+    settings: _Settings = None,
+    feed: _Feed = "",
     state: _State = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Say how a list stands, also while an agent keeps it. Exit status 0 if it is as it should be, else 1."""
+    """Say how a list stands, or with --config all that `run` keeps, also beside an agent that is at work.
+
+    Exit status 0 if it is as it should be, else 1.
+    """
+    if path is None:
+        _status_of_run(settings, feed, as_json=as_json)
+        return
     job = jobs.known_job(path.resolve(), state=state)
     store = jobs.open_store(job)
     try:
@@ -191,6 +199,20 @@ def status_command(
     else:
         typer.echo("\n".join(status.words(found)))
     sys.exit(0 if found.good else 1)
+
+
+def _status_of_run(settings: Path | None, feed: str, *, as_json: bool) -> None:
+    known = named.known(None, state=None, settings=settings, feed=feed)
+    from exchange.agent import beside, configuration  # noqa: PLC0415 - libsodium is for who looks values up
+
+    assert settings is not None
+    there = beside.parts(configuration.read(settings, online=False))
+    found = beside.feeds(known)
+    if as_json:
+        typer.echo(json.dumps({"feeds": {name: status.document(one) for name, one in found.items()}, "parts": there}))
+    else:
+        typer.echo("\n".join(beside.words(found, there)))
+    sys.exit(0 if beside.are_good(found, there) else 1)
 
 
 @app.command("release")

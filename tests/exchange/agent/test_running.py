@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sqlite3
 import threading
 import time
@@ -10,12 +12,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from typer.testing import CliRunner
 
-from exchange.agent import counting, explaining, jobs, loading, outputs
+from exchange.agent import cli, counting, explaining, jobs, loading, outputs
 from exchange.agent.blocklist import Blocklist
 from exchange.agent.configuration import Settings
 from exchange.agent.policy import Policy
 from exchange.agent.running import Agent
+from exchange.agent.sidecar import Sidecar
 from exchange.agent.suspects import Wanted
 from exchange.client.config import Config
 from exchange.client.errors import ApiError
@@ -352,3 +356,50 @@ def place(agent):
 def acknowledge(agent):
     with agent._client(retries=0) as client:
         agent.returns.acknowledge(client, agent.settings.jobs[0], at_once=True)
+
+
+@contextmanager
+def answering(agent):
+    """The sidecar is at work on the socket that the settings name."""
+    loop = asyncio.new_event_loop()
+    sidecar = Sidecar(agent.blocklist, told=agent.stands)
+    servers = loop.run_until_complete(sidecar.serve(unix=agent.settings.unix))
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        for server in servers:
+            server.close()
+        left = asyncio.all_tasks(loop)
+        for each in left:
+            each.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left))
+        loop.close()
+
+
+def status_of(path, *words):
+    return CliRunner().invoke(cli.app, ["status", "--config", str(path), *words], catch_exceptions=False)
+
+
+def test_status_tells_which_part_of_run_hangs(fake, made, tmp_path):
+    say(fake, FIRST)
+    settings = tmp_path / "agent.toml"
+    settings.write_text('state = "state"\n[lookup]\nunix = "check.sock"\n')
+    with closing(Receiver()) as receiver:
+        agent = made(outputs=(("hook", receiver.sink), ("f", file_of(tmp_path))), unix=tmp_path / "check.sock")
+        done = status_of(settings)
+        assert (done.exit_code, "none answers" in done.output) == (0, True)
+        receiver.fails = set(range(99))
+        with keeping(agent), answering(agent):
+            until(lambda: "answered 502" in status_of(settings).output)
+            told = json.loads(status_of(settings, "--json").output)
+            assert status_of(settings).exit_code == 1
+            assert (told["feeds"]["all"]["held"], told["feeds"]["all"]["entries"]) == (2, 2)
+            assert [name for name, one in told["parts"].items() if one["behind_s"]] == ["hook"]
+            assert "look-ups: holds all that came" in status_of(settings).output
+            receiver.fails = set()
+            until(lambda: status_of(settings).exit_code == 0)
