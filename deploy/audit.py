@@ -31,7 +31,7 @@ _LICENCE = (
     "CC-BY-4.0: advisories of the Python Packaging Advisory Database (https://github.com/pypa/advisory-database) and of"
     " the GitHub Advisory Database (https://github.com/github/advisory-database), shortened: without their texts."
 )
-#: For so long after it was made a kept file may call a lock clean.
+#: For so long after its newest advisory a kept file may call a lock clean.
 _FRESH_DAYS = 35
 _LIKELY = re.compile(rb"PyPI", re.IGNORECASE)
 
@@ -91,7 +91,7 @@ def _files(snapshot: Path) -> Iterator[tuple[str, bytes]]:
 def _read_kept(path: Path) -> Any:
     try:
         read = json.loads(path.read_text())
-        if not {"advisories", "packages", "made"} <= read.keys():
+        if not {"advisories", "packages", "newest"} <= read.keys():
             raise Unreadable(f"{path} holds no advisories that were kept for a release.")
     except (OSError, ValueError, AttributeError) as error:
         raise Unreadable(f"{path} cannot be read: {error}") from None
@@ -99,10 +99,13 @@ def _read_kept(path: Path) -> Any:
 
 
 def too_old(snapshot: Path) -> str:
-    """Why nothing can be called clean by a kept file of so long ago; else ""."""
-    made = _read_kept(snapshot)["made"] if snapshot.suffix == ".json" else ""
-    if made and datetime.now(UTC) - datetime.fromisoformat(made).replace(tzinfo=UTC) > timedelta(days=_FRESH_DAYS):
-        return f"{snapshot} is of {made}: what became known since is not in it. Make it anew."
+    """Why nothing can be called clean by a kept file whose newest advisory is of so long ago; else "".
+
+    Of all packages there are, whatever is locked here: somewhere one is changed each day.
+    """
+    newest = _read_kept(snapshot)["newest"] if snapshot.suffix == ".json" else ""
+    if newest and datetime.now(UTC) - datetime.fromisoformat(newest) > timedelta(days=_FRESH_DAYS):
+        return f"{snapshot} is of {newest[:10]}: what became known since is not in it. Make it anew."
     return ""
 
 
@@ -120,7 +123,7 @@ def keep(locks: Mapping[str, set[Version]], snapshot: Path, to: Path) -> None:
             kept.append({name: advisory[name] for name in _DECIDES if name in advisory} | {"affected": affected})
     kept.sort(key=lambda one: str(one.get("id")))
     newest = max((str(one.get("modified") or "") for one in advisories(snapshot)), default="")
-    head = {"licence": _LICENCE, "made": f"{datetime.now(UTC):%Y-%m-%d}", "newest": newest, "packages": sorted(locks)}
+    head = {"licence": _LICENCE, "newest": newest, "packages": sorted(locks)}
     lines = ",\n".join(json.dumps(one, default=str, separators=(",", ":")) for one in kept)
     to.write_text(f'{json.dumps(head, indent=1)[:-2]},\n "advisories": [\n{lines}\n]}}\n')
 

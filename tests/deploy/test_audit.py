@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import re
 import subprocess
 import sys
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -103,13 +103,14 @@ def test_what_is_kept_for_a_release_says_the_same_of_what_is_locked_and_nothing_
 
 def test_a_snapshot_of_before_a_lock_or_of_long_ago_is_no_clean_audit(tmp_path):
     (tmp_path / "vulns").mkdir()
-    (tmp_path / "vulns/0.json").write_text(json.dumps(an_advisory({"introduced": "7.0"})))
+    new = an_advisory({"introduced": "7.0"}, modified=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    (tmp_path / "vulns/0.json").write_text(json.dumps(new))
     (tmp_path / "a.lock").write_text(LOCK)
     kept = tmp_path / "advisories.json"
     audit.keep(audit.pinned(LOCK), tmp_path / "vulns", kept)
     line = [sys.executable, AUDIT, kept, tmp_path / "a.lock"]
     assert subprocess.run(line, capture_output=True, check=False).returncode == 0
-    kept.write_text(re.sub(r'"made": "[^"]+"', '"made": "2026-01-01"', kept.read_text()))
+    kept.write_text(kept.read_text().replace(new["modified"], "2026-01-01T00:00:00Z"))
     old = subprocess.run(line, capture_output=True, text=True, check=False)
     assert (old.returncode, "is of 2026-01-01" in old.stderr) == (2, True), "nor is one that is merely old"
     (tmp_path / "a.lock").write_text(f"{LOCK}newer==1.0\n")
