@@ -1,4 +1,4 @@
-"""The same product on RabbitMQ and on Redis: matches and webhooks arrive, and a broker that fails loses nothing."""
+"""The same product on RabbitMQ and on Redis: matches, webhooks and mail arrive, and a broker that fails loses nothing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from indicators.stix import making
 from tests import brokers
 from tests.drills import test_story
 from tests.drills.demo import Demo
+from tests.drills.test_backup import Operator
 from tests.waiting import DEADLINE_S, until
 
 receiver = test_story.receiver
@@ -48,6 +49,10 @@ class Stage:
         except AssertionError as late:
             raise AssertionError(f"waited for {words}, heard {self.heard[-9:]}") from late
 
+    def mails(self) -> str:
+        """What was mailed; a demo writes each message to a file."""
+        return "".join(path.read_text() for path in (self.demo.data_dir / "mail").glob("*"))
+
     def metric(self, name: str) -> float:
         lines = httpx.get(f"{self.demo.url}/metrics", timeout=DEADLINE_S).text.splitlines()
         return float(next(line for line in lines if line.startswith(name)).rpartition(" ")[2])
@@ -60,7 +65,7 @@ def broker(request, data_dir):
     one.end()
 
 
-def test_matches_and_webhooks_arrive_and_a_broker_that_fails_loses_nothing(broker, data_dir, receiver):
+def test_matches_webhooks_and_mail_arrive_and_a_broker_that_fails_loses_nothing(broker, data_dir, receiver):
     demo = Demo(data_dir, CELERY_BROKER_URL=broker.url)
     try:
         stage = Stage(demo, receiver)
@@ -91,10 +96,15 @@ def test_matches_and_webhooks_arrive_and_a_broker_that_fails_loses_nothing(broke
         broker.kill()
         stage.hears("no answer", "failed")
         killed = [stage.push() for _ in range(4)]
+        operator = Operator(demo, data_dir.parent / "backups")
+        operator.environment["CELERY_BROKER_URL"] = broker.url
+        operator.types("invite", "nova", "--name", "Nova", "--email", "ana@nova.example")
+        assert not stage.mails()
         until(lambda: "hint.lost" in (demo.data_dir / "logs" / "web.log").read_text())
         broker.start()
         stage.hears("ok")
         until(lambda: all(stage.is_told(each) for each in killed))
+        until(lambda: "ana@nova.example" in stage.mails())
         assert stage.metric("exchange_broker_up") == 1
     finally:
         assert demo.stop() == 0
