@@ -51,6 +51,11 @@ class Machine:
         lines = [line for line in file.read_text().splitlines() if line.strip() and not line.startswith("#")]
         return {name: "".join(shlex.split(value)) for name, _, value in (line.partition("=") for line in lines)}
 
+    def has(self, name: str) -> bool:
+        """Whether there is a service of this name."""
+        base, at, _ = name.partition("@")
+        return Path(self.here(f"/etc/systemd/system/{base}{at}.service")).exists()
+
     def unit(self, name: str) -> tuple[list[list[str]], dict[str, str], bool]:
         """The commands of a service, its environment, and whether it ends by itself."""
         base, _, instance = name.partition("@")

@@ -37,6 +37,7 @@ class Newcomer:
         self.machine, self.database_url, self.checkout = machine, database_url, checkout
         self.base = f"https://localhost:{machine.ports['443']}"
         self.operator = self.doctor = ""
+        self.came_since: list[str] = []
 
     def types(self, line: str) -> None:
         words = shlex.split(line)
@@ -46,7 +47,7 @@ class Newcomer:
             ("-u postgres psql ", self._asks_postgres),
             ("systemd-tmpfiles --create ", self._makes_places),
             ("systemctl daemon-reload", self._verifies_units),
-            ("systemctl start ", lambda _, names: [self.machine.start(name) for name in names[2:]]),
+            ("systemctl start ", self._starts),
             ("systemctl enable ", lambda _, names: self.machine.enabled.extend(names[2:])),
             ("nginx -t && sudo systemctl reload nginx", self._starts_nginx),
             ("systemd-run ", self._runs_as_a_unit),
@@ -68,6 +69,20 @@ class Newcomer:
             for said, statement in zip(words[3::2], words[4::2], strict=True):
                 assert said == "-c"
                 database.execute(statement.replace("…", PASSWORD).encode())
+
+    def _starts(self, line: str, words: list[str]) -> None:
+        """A unit that the release does not have yet is started once it is upgraded."""
+        for name in words[2:]:
+            if name == "exchange.target" or self.machine.has(name):
+                self.machine.start(name)
+            else:
+                assert (ROOT / f"deploy/systemd/{name}.service").exists(), name
+                self.came_since.append(name)
+
+    def copies_units(self) -> None:
+        """The new release's units in the place of the old ones."""
+        self.types("cp deploy/systemd/*.service deploy/systemd/*.timer deploy/systemd/*.target /etc/systemd/system/")
+        self.types("systemctl daemon-reload")
 
     def _at_a_shell(self, line: str, words: list[str]) -> None:
         line = self.machine.here(line).replace("-o exchange ", "")

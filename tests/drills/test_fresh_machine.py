@@ -155,7 +155,9 @@ def _is_upgraded_under_load(newcomer: Newcomer, keys: list[str], context: ssl.SS
         load.is_felt()
         newcomer.types("/opt/exchange/bin/pip install --require-hashes -r deploy/requirements.lock")
         newcomer.types("/opt/exchange/bin/pip install --force-reinstall --no-deps . ./deploy/server")
-        machine.start("exchange-prepare")
+        newcomer.copies_units()
+        for name in ("exchange-prepare", *newcomer.came_since):
+            machine.start(name)
         for name in ("exchange-web@8000", "exchange-web@8001", "exchange-web@8010", *WORKERS):
             machine.restart(name)
             load.is_felt()
