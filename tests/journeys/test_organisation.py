@@ -54,7 +54,7 @@ def test_an_admin_makes_a_group_another_joins_and_a_second_person_publishes(page
     page.wait_for_selector("text=ends on")
     look(page, "overview")
     page.select_option("#ceiling_tlp", "green")
-    page.click("text=Save >> nth=-1")
+    page.click("section:has(#default_tlp) button.primary")
     page.wait_for_selector("text=The settings are saved")
     assert Partner.objects.get(slug="aster").ceiling_tlp == Tlp.GREEN
     page.click(".subnav >> text=Groups")
@@ -131,7 +131,7 @@ def test_a_second_person_sees_what_changes_for_whom_and_publishes_it(page, live_
     expect(page.locator(".list > li", has_text="The other")).to_contain_text("Would see it")
     assert axe.faults(page) == []
     look(page, "second-person")
-    page.click("button:has-text('Publish it')")
+    page.click("button:has-text('Publish all 2')")
     expect(page.get_by_text("Nothing waits")).to_be_visible()
     page.goto(f"{live_server.url}/indicators/{one['id']}")
     expect(page.locator("main")).to_contain_text("91 of 100")
