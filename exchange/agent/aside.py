@@ -13,15 +13,21 @@ class Aside:
 
     def __init__(self, name: str, act: Callable[[], bool], *, stop: threading.Event) -> None:
         self._act, self._stop, self._due = act, stop, threading.Event()
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
 
     def wake(self) -> None:
         """There is something new to do; what is woken several times meanwhile is done once."""
         self._due.set()
 
+    def join(self, timeout_s: float) -> None:
+        """After `stop`: let it end what it is at, but no longer than that."""
+        self._due.set()
+        self._thread.join(timeout_s)
+
     def _run(self) -> None:
         while not self._stop.is_set():
-            if not self._due.wait(_AGAIN_S):
+            if not self._due.wait(_AGAIN_S) or self._stop.is_set():
                 continue
             self._due.clear()
             if self._act():

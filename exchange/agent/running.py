@@ -44,6 +44,8 @@ from exchange.lists.lines import Said
 
 _WAIT_S = 25
 _LOOK_S, _LEAST_S = 1.0, 0.2
+#: How long what is being written is waited for at the end.
+_LAST_S = 2.0
 #: How often the file of metrics is written where nothing changes.
 _METRICS_S = 15.0
 _SLACK = timedelta(seconds=2)
@@ -228,6 +230,9 @@ class Agent:
             if "state" in self._troubles:  # what changed is still to be done, and not a thousand times a second
                 self._stop.wait(_LOOK_S)
             heard = self._changed.wait(_LOOK_S)
+        until = time.monotonic() + _LAST_S
+        for each in asides:  # a file that is half written would be left beside the list
+            each.join(max(0.0, until - time.monotonic()))
 
     def _look_up(self, since: Sequence[datetime], *, anew: bool) -> None:
         """Take into look-ups what was touched, and what turned since then; or everything anew."""

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
-from exchange.agent import cli, counting, explaining, jobs, loading, outputs
+from exchange.agent import cli, counting, explaining, jobs, loading, output, outputs
 from exchange.agent.blocklist import Blocklist
 from exchange.agent.configuration import Settings
 from exchange.agent.policy import Policy
@@ -403,3 +403,22 @@ def test_status_tells_which_part_of_run_hangs(fake, made, tmp_path):
             assert "look-ups: holds all that came" in status_of(settings).output
             receiver.fails = set()
             until(lambda: status_of(settings).exit_code == 0)
+
+
+def test_a_file_that_is_being_written_is_written_to_its_end_before_run_ends(fake, made, tmp_path, monkeypatch):
+    say(fake, FIRST)
+    begun, let = threading.Event(), threading.Event()
+    replaced = output.replace
+
+    def slow(path, content):
+        begun.set()
+        let.wait()
+        replaced(path, content)
+
+    monkeypatch.setattr(output, "replace", slow)
+    agent = made(outputs=(("f", file_of(tmp_path)),))
+    with keeping(agent):
+        until(begun.is_set)
+        agent.stop()
+        threading.Timer(0.2, let.set).start()
+    assert held(tmp_path / "list.txt") == [FIRST]
