@@ -107,7 +107,9 @@ WITH at_work AS ({_AT_WORK})
 SELECT (SELECT coalesce(sum(fits), 0) FROM ({_WAITS}) w) + (SELECT count(*) FROM ({_LEFT}) l)
 """
 # A row for each delivery that could be claimed, of the partners whose turn it is: by the index of what is due to a
-# partner, however much is due to others. And of all partners: by the partial indexes of what is due and being sent.
+# partner, however much is due to others. And of all active partners: by the partial indexes of what is due and being
+# sent. Those whose turn it is are active, and are not joined once more: a plan that began with all partners would read
+# what is due to the chosen for each of them.
 _READY = "(d.state = 'due' AND d.due_at <= %(now)s) OR (d.state = 'sending' AND d.claimed_until < %(now)s)"
 _OF_EACH = """
 chosen CROSS JOIN LATERAL (
@@ -118,7 +120,10 @@ chosen CROSS JOIN LATERAL (
     WHERE d.partner_id = chosen.id AND d.state = 'sending' AND d.claimed_until < %(now)s
 )
 """
-_OF_ANY = f"(SELECT d.* FROM indicators_delivery d WHERE {_READY})"
+_OF_ANY = f"""
+(SELECT d.* FROM indicators_delivery d JOIN partners_partner p ON p.id = d.partner_id
+ WHERE p.state = 'active' AND ({_READY}))
+"""
 # A row for each delivery that was claimed: its id, its turn, the store's incarnation, and whether all partners were
 # looked at; of those of `ready`. `chosen` are the partners whose turn it is, until they have enough together.
 # `place` counts the messages of one partner in the order in which they go, `tried` those of them that failed before;
@@ -141,10 +146,9 @@ WITH at_work AS ({_AT_WORK}), replaying AS (
                OVER (PARTITION BY d.subscription_id ORDER BY d.due_at, d.id) AS waits
     FROM {{ready}} d
     JOIN indicators_subscription s ON s.id = d.subscription_id
-    JOIN partners_partner p ON p.id = d.partner_id
     LEFT JOIN at_work w ON w.partner_id = d.partner_id
     LEFT JOIN indicators_delivery o ON o.id = d.again_of_id
-    WHERE p.state = 'active' AND {_MAY_GO}
+    WHERE {_MAY_GO}
       AND (d.kind <> 'replay' OR NOT s.id IN (SELECT subscription_id FROM replaying))
 ), placed AS (
     SELECT fit.*, under_way + row_number()
