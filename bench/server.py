@@ -125,8 +125,11 @@ class Server:
         return False
 
 
-# Tasks that are waiting or under way.
-_BUSY = "SELECT EXISTS (SELECT FROM pgmq.q_celery) OR EXISTS (SELECT FROM pgmq.q_webhooks)"
+# Tasks that are waiting or under way, and acts that are not in the log yet, which a task takes in by and by.
+_BUSY = """
+SELECT EXISTS (SELECT FROM pgmq.q_celery) OR EXISTS (SELECT FROM pgmq.q_webhooks)
+    OR EXISTS (SELECT FROM partners_auditwaiting)
+"""
 
 
 @contextlib.contextmanager
