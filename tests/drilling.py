@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     spent = costs()
     for item in items:
         cost = spent.get(function(item.nodeid))
-        if cost is None or item.get_closest_marker("drill") or item.get_closest_marker("core"):
+        if cost is None or any(item.get_closest_marker(mark) for mark in ("core", "drill", "slow")):
             continue
         item.add_marker("slow")
         if cost > LONG_S and not item.nodeid.startswith(_EACH_CHANGE):

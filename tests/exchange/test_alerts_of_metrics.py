@@ -207,6 +207,7 @@ def test_every_alert_is_made_to_fire():
     assert set(FAILING) == set(ALERTS)
 
 
+@pytest.mark.slow
 def test_each_alert_fires_by_what_the_metrics_say_in_the_failing_state(broker, tmp_path):
     shutil.copy(OBSERVING / "alerts.yaml", tmp_path)
     tests = []
