@@ -257,6 +257,7 @@ def _forms() -> Iterator[Ask]:
         return Ask(path, form=fields, note=note or fields.get("do", ""))
 
     yield form("/account/theme/", theme="dark")
+    yield form("/account/language/", language="en")
     yield form("/organisation/settings", do="default-audience", default="named", groups="ring")
     yield form("/organisation/leaving", do="offer", heir="cygnus")
     yield form("/organisation/leaving", do="withdraw")
