@@ -13,7 +13,7 @@ import pytest
 
 COSTS = Path(__file__).with_name("costs.txt")
 #: What a test may cost that everybody runs at each change; and one that is run before a change lands.
-QUICK_S, LONG_S = 0.5, 1.5
+QUICK_S, LONG_S = 0.3, 1.5
 _spent: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
 
 
