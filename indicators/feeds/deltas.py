@@ -12,11 +12,11 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import connection
 
 from exchange import clock, paging
 from exchange.errors import Gone, Malformed
 from exchange.lists import pages
+from exchange.sql import ask
 from indicators import living
 from indicators.feeds import proving
 from indicators.feeds.filters import EVERYTHING, Filter
@@ -184,9 +184,7 @@ def _rows(
         "audiences": audience_ids(viewer),
         "viewer": viewer.partner_id,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_PAGE, parameters)
-        found = cursor.fetchall()
+    found = ask(_PAGE, parameters)
     if not found:
         raise Gone("This feed was begun anew. Start over without a cursor.", code="start-over")
     count = len(_TRAILERS)

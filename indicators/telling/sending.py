@@ -27,8 +27,9 @@ log = get_logger()
 HANDS = 128
 #: While others are under way, a claim waits until so many hands are free.
 _WORTH_A_CLAIM = 64
-#: How long an answer waits for others to be concluded with it.
-_GATHER_S = 0.02
+#: How long an answer waits for others to be concluded with it, while others are under way: each conclusion costs about
+#: what ten messages do.
+_GATHER_S = 0.1
 #: After this long, other work of the process has its turn.
 _TURN_S = 60.0
 #: A busy desk asks so often for what is new, and for others to help.
