@@ -94,7 +94,7 @@ class Server:
 
     def rest(self) -> None:
         """Until the workers have nothing left to do, so that they do not disturb what is measured next."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 180
         with self.database() as database:
             while time.monotonic() < deadline:
                 if not database.execute(_BUSY).fetchone()[0]:

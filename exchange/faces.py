@@ -7,17 +7,20 @@ their view from here, and whatever Django does for people is neither done nor pa
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
-from django.urls import get_resolver
+from django.urls import ResolverMatch, URLResolver, get_resolver
 
 from exchange import problems, waiting
 from exchange.errors import Forbidden, Malformed
 
 _BELOW = (*problems.MACHINE_PATHS, f"{problems.TAXII_PATH}/")
 
+#: Of a path whose view is remembered.
+_MOST_KEPT_CHARS = 200
 #: What a load balancer asks from within.
 _IN_CLEAR = ("/livez", "/readyz", "/metrics")
 #: What browsers are to make of a machine's answer, should one be led there: nothing.
@@ -80,9 +83,22 @@ def _answered(request: HttpRequest) -> HttpResponse:
                 return later
 
 
+def _found(path: str) -> ResolverMatch:
+    """The view of a path. Machines ask the same few again and again. Raises Resolver404."""
+    return (_kept if len(path) <= _MOST_KEPT_CHARS else _resolved)(get_resolver(), path)
+
+
+def _resolved(resolver: URLResolver, path: str) -> ResolverMatch:
+    return resolver.resolve(path)
+
+
+#: Django tries each pattern before the right one, and notes each that it tried.
+_kept = lru_cache(maxsize=1_024)(_resolved)
+
+
 def _asked(request: HttpRequest) -> HttpResponse:
     try:
-        found = request.resolver_match = get_resolver().resolve(request.path_info)
+        found = request.resolver_match = _found(request.path_info)
         response: HttpResponse = found.func(request, *found.args, **found.kwargs)
         if callable(render := getattr(response, "render", None)):
             response = render()
