@@ -31,7 +31,7 @@ from exchange import clock, incarnation
 from exchange.celery import app
 from exchange.errors import Conflict, Gone
 from exchange.lists import sets
-from exchange.sql import ask
+from exchange.sql import ask, columns, instance
 from indicators.feeds import comparing, filters
 from indicators.feeds.comparing import Found
 from indicators.feeds.filters import EVERYTHING, Filter
@@ -99,9 +99,7 @@ def brought(viewer: Viewer, wanted: Filter, *, feed: str, woken: bool = False) -
     """
     scope = scope_of(viewer, feed=feed)
     feed_set = (
-        _held(viewer, scope)
-        or _renamed(viewer, scope, wanted, feed=feed)
-        or _begun(viewer, scope, wanted, feed=feed)
+        _held(viewer, scope) or _renamed(viewer, scope, wanted, feed=feed) or _begun(viewer, scope, wanted, feed=feed)
     )
     if feed_set.incarnation != incarnation.current() and feed_set.incarnation != incarnation.read():
         feed_set = _begun_anew(viewer, feed_set, wanted, feed=feed)
@@ -119,14 +117,15 @@ def brought(viewer: Viewer, wanted: Filter, *, feed: str, woken: bool = False) -
 
 
 def _held(viewer: Viewer, scope: str) -> FeedSet | None:
-    """The subscriber's set. Asked for each page of each subscriber: prepared, where the ORM writes it anew each time."""
-    names = [field.attname for field in FeedSet._meta.concrete_fields]
-    rows = ask(_HELD.format(columns=", ".join(names)), {"partner": viewer.partner_id, "scope": scope})
-    return FeedSet.from_db("default", names, rows[0]) if rows else None
+    """The subscriber's set, which is asked for with each page; prepared, where the ORM would write its query anew."""
+    rows = ask(_HELD, {"partner": viewer.partner_id, "scope": scope})
+    return instance(FeedSet, rows[0]) if rows else None
 
 
 # One row, or none.
-_HELD = "SELECT {columns} FROM indicators_feedset WHERE partner_id = %(partner)s AND scope = %(scope)s"
+_HELD = f"""
+SELECT {columns(FeedSet, "s")} FROM indicators_feedset s WHERE s.partner_id = %(partner)s AND s.scope = %(scope)s
+"""
 
 
 def followed(wanted: Filter) -> str:
