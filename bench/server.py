@@ -92,12 +92,16 @@ class Server:
         with self.database() as database:
             return int(database.execute("SELECT count(*) FROM indicators_stixobject").fetchone()[0])
 
-    def rest(self) -> None:
-        """Until the workers have nothing left to do, so that they do not disturb what is measured next."""
-        deadline = time.monotonic() + 180
+    def rest(self, *, log_too: bool = False) -> None:
+        """Until the workers have nothing left to do, so that they do not disturb what is measured next.
+
+        `log_too`: also until the log has taken in all that was done, which takes a minute or two.
+        """
+        deadline = time.monotonic() + (180 if log_too else 30)
+        busy = f"{_BUSY} OR ({_UNTOLD})" if log_too else _BUSY
         with self.database() as database:
             while time.monotonic() < deadline:
-                if not database.execute(_BUSY).fetchone()[0]:
+                if not database.execute(busy).fetchone()[0]:
                     return
                 time.sleep(0.02)
         raise RuntimeError("the workers do not come to rest")
@@ -125,11 +129,10 @@ class Server:
         return False
 
 
-# Tasks that are waiting or under way, and acts that are not in the log yet, which a task takes in by and by.
-_BUSY = """
-SELECT EXISTS (SELECT FROM pgmq.q_celery) OR EXISTS (SELECT FROM pgmq.q_webhooks)
-    OR EXISTS (SELECT FROM partners_auditwaiting)
-"""
+# Tasks that are waiting or under way.
+_BUSY = "SELECT EXISTS (SELECT FROM pgmq.q_celery) OR EXISTS (SELECT FROM pgmq.q_webhooks)"
+# Acts that are not in the log yet, which a task takes in by and by.
+_UNTOLD = "SELECT EXISTS (SELECT FROM partners_auditwaiting)"
 
 
 @contextlib.contextmanager

@@ -64,7 +64,7 @@ def webhooks(server: Server, *, addresses: int) -> Iterator[Row]:
         workers = [opened.enter_context(_worker(server, number)) for number in range(_WORKERS - 1)]  # one is there
         publisher = opened.enter_context(server.wire(0))
         database = opened.enter_context(server.database())
-        server.rest()
+        server.rest(log_too=True)
         roots = [server.process_id, server.postgres_id(), *workers]
         _begun(workers)
         body = orjson.dumps({"objects": [making.account_pattern()]})
