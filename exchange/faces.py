@@ -19,8 +19,8 @@ from exchange.errors import Forbidden, Malformed
 
 _BELOW = (*problems.MACHINE_PATHS, f"{problems.TAXII_PATH}/")
 
-#: Of a path whose view is remembered.
-_MOST_KEPT_CHARS = 200
+#: Of a path whose view is remembered; and what is no such path, for a secret is in it.
+_MOST_KEPT_CHARS, _SECRET = 200, "/lists/"
 #: What a load balancer asks from within.
 _IN_CLEAR = ("/livez", "/readyz", "/metrics")
 #: What browsers are to make of a machine's answer, should one be led there: nothing.
@@ -85,7 +85,8 @@ def _answered(request: HttpRequest) -> HttpResponse:
 
 def _found(path: str) -> ResolverMatch:
     """The view of a path. Machines ask the same few again and again. Raises Resolver404."""
-    return (_kept if len(path) <= _MOST_KEPT_CHARS else _resolved)(get_resolver(), path)
+    kept = len(path) <= _MOST_KEPT_CHARS and _SECRET not in path
+    return (_kept if kept else _resolved)(get_resolver(), path)
 
 
 def _resolved(resolver: URLResolver, path: str) -> ResolverMatch:

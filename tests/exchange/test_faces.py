@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import path
 
-from exchange import errors
+from exchange import errors, faces
 from tests import build
 
 
@@ -91,3 +91,12 @@ def test_machines_are_answered_under_the_exchanges_names_alone(settings, path, m
         assert (refused.status_code, refused.json()[member]) == (400, "unknown-host"), host
     assert Client(headers={"Host": "exchange.example:8443"}).get(path).status_code == 401
     assert Client(headers={"Host": "10.0.0.7:8000"}).get("/livez").status_code == 200
+
+
+def test_a_path_that_holds_a_secret_is_not_remembered():
+    faces._kept.cache_clear()
+    assert faces._found("/api/v1/changes") is faces._found("/api/v1/changes")
+    held = faces._kept.cache_info().currsize
+    faces._found("/api/v1/lists/exl_abcdefgh_secret")
+    faces._found(f"/api/v1/objects/{'a' * 300}")
+    assert faces._kept.cache_info().currsize == held == 1
