@@ -36,5 +36,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput"):
         return
     means = {name: sum(cases.values()) / len(cases) for name, cases in _spent.items()}
-    dear = {name: mean for name, mean in means.items() if mean > QUICK_S}
+    others = {name: cost for name, cost in costs().items() if name not in means}  # stay, where a part was run
+    dear = others | {name: mean for name, mean in means.items() if mean > QUICK_S}
     COSTS.write_text("".join(f"{mean:.1f} {name}\n" for name, mean in sorted(dear.items())))

@@ -1,8 +1,8 @@
 """What `make test` leaves to `make drills`, whole rehearsals and what is slow, and to `make long`, what takes longest.
 
 What a test costs, `tests/costs.txt` says. The dearest are run before a release, but for those of `_EACH_CHANGE`: what
-a viewer sees, and what people do in a browser, is tried before any change lands. Says at the end of a run how many
-tests it left out.
+a viewer sees, what people do in a browser, and the rules of the house are tried before any change lands. Says at the
+end of a run how many tests it left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.costing import LONG_S, costs, function
 #: What takes minutes, or is one more of what is drawn at random.
 LONG = (pytest.mark.drill, pytest.mark.long)
 #: Never too dear to be run before a change lands.
-_EACH_CHANGE = ("tests/surfaces/", "tests/journeys/")
+_EACH_CHANGE = ("tests/surfaces/", "tests/journeys/", "tests/test_")
 _LEFT_OUT = pytest.StashKey[int]()
 
 
