@@ -10,7 +10,7 @@ from django.db import connection
 #: Tables that grow with what is published.
 BIG = {
     *("indicators_holding", "indicators_stixobject", "indicators_carries", "indicators_tokenvalue"),
-    "indicators_change",
+    *("indicators_change", "indicators_inforce"),
 }
 
 

@@ -43,17 +43,20 @@ class TookTooLong(Exception):
 _IN_TIME = {"statement_timeout": "20s"}
 
 
-def _seen(viewer: Viewer, wanted: Filter) -> tuple[str, dict[str, Any]]:
-    """What the viewer sees live, is not disarmed for it, and the filter lets through: a query, and its parameters."""
+def _seen(viewer: Viewer, wanted: Filter, *, of: str = "TRUE") -> tuple[str, dict[str, Any]]:
+    """What the viewer sees live, is not disarmed for it, and the filter lets through: a query, and its parameters.
+
+    `of` says of which holdings `h`.
+    """
     conditions, parameters = wanted.sql(viewer)
     disarmed = standing.is_disarmed(by_standing=not wanted.says_standing)
-    sql = _SEEN.format(conditions=conditions, disarmed=disarmed, lives=living.LIVES)
+    sql = _SEEN.format(conditions=conditions, disarmed=disarmed, lives=living.LIVES, of=of)
     return sql, {**parameters, "audiences": audience_ids(viewer), "viewer": viewer.partner_id}
 
 
 def found(viewer: Viewer, wanted: Filter, *, ids: Sequence[str]) -> list[Found]:
     """What is to be in force of these ids, as `_seen` says."""
-    sql, parameters = _seen(viewer, wanted)
+    sql, parameters = _seen(viewer, wanted, of=_OF_THESE)
     veiled = sources.veiled(viewer, parameters["audiences"])
     said: list[Found] = []
     for holding, version, audience, publisher, name, stix_id, sha256, until, tlp in ask(
@@ -83,7 +86,7 @@ def moved(viewer: Viewer, feed_set: FeedSet, wanted: Filter) -> list[str]:
     transaction, which goes on where that takes too long. Raises TookTooLong.
     """
     seen, parameters = _seen(viewer, wanted)
-    asked = {**parameters, "ids": None, "feed_set": feed_set.pk}
+    asked = {**parameters, "feed_set": feed_set.pk}
     try:
         with transaction.atomic():
             return [stix_id for (stix_id,) in ask(_MOVED.format(seen=seen), asked, settings=_IN_TIME)]
@@ -93,7 +96,10 @@ def moved(viewer: Viewer, feed_set: FeedSet, wanted: Filter) -> list[str]:
         raise
 
 
-# A row for each living holding: found by its id (the unique index over ids and publishers), or all that are seen.
+#: Holdings of some ids, found by the unique index over ids and publishers. A text of its own: what is prepared is
+#: planned for all values, and one text for these or all (`ids IS NULL OR …`) would read all at each page of a delta.
+_OF_THESE = "h.stix_id = ANY(%(ids)s)"
+# A row for each living holding.
 _SEEN = """
 SELECT h.id, o.id AS version, h.audience_id, h.publisher_id, p.name, h.stix_id, o.sha256, o.valid_until, a.tlp
 FROM indicators_holding h
@@ -101,14 +107,17 @@ JOIN partners_audience a ON a.id = h.audience_id
 JOIN indicators_stixobject o ON o.id = h.newest_id
 JOIN partners_partner p ON p.id = h.publisher_id
 WHERE h.audience_id = ANY(%(audiences)s) AND {lives}
-  AND (%(ids)s::text[] IS NULL OR h.stix_id = ANY(%(ids)s)) AND NOT {disarmed} {conditions}
+  AND {of} AND NOT {disarmed} {conditions}
 """
+# From the ids to the set, row by row: whoever begins with the set, as PostgreSQL would while it has not counted how
+# large it is, reads all of it at each page of a delta.
 _HELD = """
 SELECT f.holding_id, f.version_id, f.source, f.source_name, f.named, h.stix_id, o.sha256, o.valid_until, f.tlp, f.came
-FROM indicators_inforce f
-JOIN indicators_holding h ON h.id = f.holding_id
+FROM (SELECT h.id, h.stix_id FROM indicators_holding h WHERE h.stix_id = ANY(%(ids)s) OFFSET 0) h
+CROSS JOIN LATERAL (
+    SELECT f.* FROM indicators_inforce f
+    WHERE f.feed_set_id = %(feed_set)s AND f.holding_id = h.id AND f.removed = '' LIMIT 1) f
 JOIN indicators_stixobject o ON o.id = f.version_id
-WHERE f.feed_set_id = %(feed_set)s AND f.removed = '' AND h.stix_id = ANY(%(ids)s)
 """
 # The ids of what is seen and not held in this version, and of what is held and not seen.
 _MOVED = """

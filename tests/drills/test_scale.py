@@ -39,6 +39,7 @@ def as_before(django_db_setup, django_db_blocker):
 def test_pages_and_look_ups_read_what_they_return_and_filters_no_more():
     reader = scale.a_crowd(partners=PARTNERS, groups=GROUPS, objects=OBJECTS)[3]
     _read_what_they_return(reader)  # without statistics
+    scale.a_feed_reads_what_is_new(reader)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     _read_what_they_return(reader)

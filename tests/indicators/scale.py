@@ -13,11 +13,13 @@ from django.db import connection
 
 from bench import filling
 from indicators import reading
-from indicators.feeds.filters import Filter
+from indicators.feeds import deltas
+from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes
 from indicators.models import Change, StixObject
 from indicators.reading.selecting import Selection
 from partners import sharing
+from partners.models import Group
 from partners.scopes import Scope
 from partners.viewer import Viewer
 from tests import build, stores
@@ -89,6 +91,26 @@ def read_what_they_return(reader: Viewer, *, objects: int, page_of: int, of_each
             )
         assert read_by(plans) <= of_each * (len(span.changes) + 1) + ahead, name
         assert len(plans) <= 3, name
+
+
+def a_feed_reads_what_is_new(reader: Viewer, *, of_each: int = 12) -> None:
+    """Of a set that holds all that its reader sees, what is published then; before the set was counted, and after."""
+    cursor, more = "", True
+    while more:
+        told = deltas.page(reader, EVERYTHING, feed="all", cursor=cursor, limit=1_000)
+        cursor, more = told.cursor, told.more
+    group = Group.objects.get(pk=min(reader.group_ids))
+    beside = group.memberships.exclude(partner=reader.partner_id).first().partner
+    publisher = build.viewer_of(beside, Scope.READ, Scope.PUBLISH)
+    for _ in range(2):
+        build.publish(publisher, build.an_indicator(), groups=(group.slug,))
+        with watched() as plans:
+            told = deltas.page(reader, EVERYTHING, feed="all", cursor=cursor, limit=1_000)
+        assert told.rows == 1
+        assert read_by(plans) <= of_each + 6 * sharing.mine(reader).count() + SLACK
+        cursor = told.cursor
+        with connection.cursor() as statement:
+            statement.execute("ANALYZE")
 
 
 def look_ups_read_what_they_return(reader: Viewer) -> None:

@@ -16,3 +16,4 @@ def test_pages_and_deltas_read_what_they_return():
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     scale.read_what_they_return(reader, objects=OBJECTS, page_of=PAGE, of_each=10)
+    scale.a_feed_reads_what_is_new(reader)
