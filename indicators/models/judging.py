@@ -18,7 +18,8 @@ class Judging(models.Model):
     """One opinion that a person gives on many of others' objects: their ids, frozen, and how far it is.
 
     Its row is the queue: a worker claims it until `claimed_until`, and does a few parts. `until` is the end of the
-    time in which it can be taken back.
+    time in which it can be taken back. What colleagues had said until `over_until` gives way to it, where that is set;
+    what they said later, and where it is not set, stays.
     """
 
     class State(models.TextChoices):
@@ -37,6 +38,7 @@ class Judging(models.Model):
     reason = models.CharField(max_length=24, default="")
     state = models.CharField(max_length=8, choices=State, default=State.PREPARED)
     begun_at = models.DateTimeField(null=True)
+    over_until = models.DateTimeField(null=True)
     until = models.DateTimeField(null=True)
     undone_by = models.CharField(max_length=80, default="")
     undone_at = models.DateTimeField(null=True)

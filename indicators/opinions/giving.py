@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import orjson
 from django.db import transaction
@@ -16,8 +16,8 @@ from exchange import clock
 from exchange.errors import Conflict, NotFound, Refused
 from exchange.stix import words
 from indicators import living
-from indicators.models import Batch, Holding, Opinion, StixObject
-from indicators.opinions import about, recording, standing
+from indicators.models import Holding, Opinion, StixObject
+from indicators.opinions import about, recording, senders, standing
 from indicators.opinions.standing import Standing
 from indicators.stix import identifiers, revising
 from partners import keys
@@ -82,16 +82,16 @@ def said(viewer: Viewer, stix_id: str) -> Opinion | None:
         said_by__state=Holding.State.LIVE,
         said_by__newest__isnull=False,
     )
-    return rows.select_related("said_by__newest").order_by("-place").first()
+    return rows.select_related("said_by__newest__holding").order_by("-place").first()
 
 
 def word_of(row: Opinion) -> str:
     """The word of an opinion, as it was written: `strongly-agree`."""
     newest = row.said_by.newest
-    return "" if newest is None else _word(newest)
+    return "" if newest is None else word_in(newest)
 
 
-def _word(version: StixObject) -> str:
+def word_in(version: StixObject) -> str:
     """Empty where it says none: the version was revised, and what is recorded of it is still of the one before."""
     word = orjson.loads(version.body).get("opinion")
     return word if isinstance(word, str) and word in recording.SAYS else ""
@@ -116,7 +116,7 @@ def _document(
 ) -> dict[str, object]:
     """A new opinion, or the next version of the one that the partner gave before, as long as that is in force."""
     now = clock.now()
-    former: StixObject | None = before.said_by.newest if before and living.lives(before.said_by.state) else None
+    former = _of_it_alone(before, judged.stix_id)
     modified = revising.after(former.modified, now=now) if former and former.modified else clock.rfc3339(now)
     made = former.created if former and former.created else None
     return {
@@ -131,6 +131,14 @@ def _document(
         "object_refs": [judged.stix_id],
         "extensions": {words.OPINION_EXTENSION_ID: {"extension_type": "property-extension", "reason": reason}},
     }
+
+
+def _of_it_alone(before: Opinion | None, stix_id: str) -> StixObject | None:
+    """The version in force, of an opinion on nothing else: one on several, as it may be pushed, stands for the rest."""
+    newest = before.said_by.newest if before and living.lives(before.said_by.state) else None
+    refs = orjson.loads(newest.body).get("object_refs") if newest else None
+    alone = isinstance(refs, list) and {identifiers.folded(str(ref)) for ref in refs} == {stix_id}
+    return newest if alone else None
 
 
 def read(viewer: Viewer, stix_id: str) -> list[Judged]:
@@ -151,7 +159,7 @@ def read(viewer: Viewer, stix_id: str) -> list[Judged]:
     given: dict[int, list[Given]] = {}
     for row in heard:
         newest = row.said_by.newest
-        if newest is not None and _word(newest) and row.partner_id != _publisher(holdings, row.holding_id):
+        if newest is not None and word_in(newest) and row.partner_id != _publisher(holdings, row.holding_id):
             given.setdefault(row.holding_id, []).append(_given(viewer, row, newest))
     return [
         Judged(
@@ -174,7 +182,7 @@ def _given(viewer: Viewer, row: Opinion, newest: StixObject) -> Given:
     made = newest.modified or newest.stored_at
     return Given(
         source,
-        _word(newest),
+        word_in(newest),
         row.reason,
         made,
         row.said_by.stix_id,
@@ -196,7 +204,7 @@ def confirm(viewer: Viewer, stix_id: str) -> None:
     said = waiting.select_related("said_by").order_by("pk").first()
     if said is None:
         raise NotFound
-    sender = keys.maker_of(said.actor or _pushed_by(said))
+    sender = keys.maker_of(said.actor or senders.of(said))
     if not viewer.is_person or sender in ("", viewer.actor):
         raise Conflict("A second person of your partner confirms it.", code="second-person-needed")
     with transaction.atomic():
@@ -205,33 +213,3 @@ def confirm(viewer: Viewer, stix_id: str) -> None:
             raise NotFound
         recording.count_alone(row)
         audit.record(audit.Verb.OPINION_CONFIRMED, by=viewer, target=f"object:{identifiers.folded(stix_id)}")
-
-
-def _pushed_by(row: Opinion) -> str:
-    """Who sent the version of an opinion that was pushed as an object; empty where that is known no more.
-
-    The answers of the seconds around it are read first: a busy partner gets many thousands within minutes.
-    """
-    version = StixObject.unrestricted.filter(pk=row.place).first()
-    if version is None:
-        return ""
-    stix_id, at = row.said_by.stix_id, version.stored_at
-    for within in _PUSHED_WITHIN:
-        batches = Batch.unrestricted.filter(partner=row.partner_id, received_at__range=(at - within, at + within))
-        answers = batches.filter(results__contains=f'"{stix_id}"').order_by("-received_at", "pk")
-        for actor, results in answers.values_list("actor", "results").iterator():
-            if _let_in(results, stix_id, version.version):
-                return str(actor)
-    return ""
-
-
-def _let_in(results: str, stix_id: str, version: str | None) -> bool:
-    """Whether a batch with these answers brought this version; a later one may have brought it once more."""
-    answers = orjson.loads(results)
-    return any(
-        (one["id"], one["status"]) == (stix_id, "accepted") and one.get("version") in (version, None) for one in answers
-    )
-
-
-#: A push is stored within so long of its answer's time: as a rule, and at the most.
-_PUSHED_WITHIN = (timedelta(seconds=15), timedelta(minutes=10))

@@ -3,7 +3,8 @@
 `prepare` keeps the ids and nothing else; `begin` says what is to be said of exactly these. A worker gives each opinion
 as its person would (`giving`), as who they are by then: whoever loses the right loses it in the middle of their act,
 too. What is refused is told by object. For an hour all of it can be taken back: what the partner had said before is
-said again, and what somebody said anew since is left alone. The only writer of Judging and JudgingPart.
+said again, and what somebody said anew since is left alone. What a colleague says otherwise stays, unless the person
+who began the act saw it and chose that it gives way. The only writer of Judging and JudgingPart.
 
 A part is marked in a transaction of its own before its opinion is given (GIVING, with what was said before): the
 opinion's ends with the lock for which all publishers wait, so nothing is added to it. A worker that comes after one
@@ -49,6 +50,7 @@ _UNDER_WAY = (Judging.State.RUNNING, Judging.State.UNDOING)
 _OPEN = (JudgingPart.State.DUE, JudgingPart.State.GIVING)
 _STOPPED = "You stopped before it was its turn."
 _WAITS = "It waits for a second person of your partner: see Waiting."
+_A_COLLEAGUE = "A colleague of yours says otherwise of it: that stays."
 _NO_RIGHT = "Whoever asked for it may not judge any more."
 
 
@@ -93,8 +95,10 @@ def prepare(by: Viewer, stix_ids: Sequence[str]) -> Judging:
     return Judging.unrestricted.create(partner_id=by.partner_id, actor=by.actor, ids=ids)
 
 
-def begin(by: Viewer, judging_id: UUID, *, opinion: str, reason: str) -> Judging:
+def begin(by: Viewer, judging_id: UUID, *, opinion: str, reason: str, over_until: datetime | None = None) -> Judging:
     """Have this opinion given on all that was prepared, by a worker. For a person: keys judge by their own calls.
+
+    What colleagues say otherwise stays, but for what they had said until `over_until`.
 
     Raises Forbidden, NotFound, Refused for words that are not of the vocabulary or where too many are under way,
     Conflict where it was begun before or prepared too long ago.
@@ -115,9 +119,9 @@ def begin(by: Viewer, judging_id: UUID, *, opinion: str, reason: str) -> Judging
             raise Conflict("This was prepared too long ago: choose anew.", code="too-old")
         if Judging.objects.of(by).filter(state__in=_UNDER_WAY).count() >= MOST_RUNNING:
             raise Refused(f"{MOST_RUNNING} are under way: wait for one of them.", code="too-many-running", at="")
-        one.opinion, one.reason, one.actor = opinion, reason, by.actor
+        one.opinion, one.reason, one.actor, one.over_until = opinion, reason, by.actor, over_until
         one.state, one.begun_at = Judging.State.RUNNING, clock.now()
-        one.save(update_fields=["opinion", "reason", "actor", "state", "begun_at"])
+        one.save(update_fields=["opinion", "reason", "actor", "over_until", "state", "begun_at"])
         JudgingPart.unrestricted.bulk_create(
             JudgingPart(judging=one, position=place, stix_id=stix_id) for place, stix_id in enumerate(one.ids)
         )
@@ -302,9 +306,17 @@ def _marked(by: Viewer | None, one: Judging, part_id: int) -> JudgingPart | None
         if by is None or part.detail:
             _became(part, JudgingPart.State.REFUSED, detail=_NO_RIGHT if by is None else part.detail)
             return None
+        if before is not None and _stays(before, one):
+            _became(part, JudgingPart.State.REFUSED, detail=_A_COLLEAGUE)
+            return None
         part.before_opinion, part.before_reason = _words_of(before) if before else ("", "")
         _became(part, JudgingPart.State.GIVING)
         return part
+
+
+def _stays(before: Opinion, one: Judging) -> bool:
+    """Whether it is another person's or key's, and whoever began the act did not choose that it gives way."""
+    return before.actor != one.actor and (one.over_until is None or before.at > one.over_until)
 
 
 def _take_back(by: Viewer | None, one: Judging, part: JudgingPart) -> None:

@@ -161,10 +161,11 @@ def _said(opinion: Holding) -> _Said:
         return nothing
     refs = Reference.unrestricted.filter(version=newest.pk, path__startswith="/object_refs/")
     named = sorted(set(refs.values_list("target_id", flat=True)))
-    return _Said(SAYS[word], _reason(said), newest.pk, _judged(opinion, named), tuple(named))
+    return _Said(SAYS[word], reason_in(said), newest.pk, _judged(opinion, named), tuple(named))
 
 
-def _reason(said: Mapping[str, Any]) -> str:
+def reason_in(said: Mapping[str, Any]) -> str:
+    """The reason of an opinion, by its object; empty where it has none of ours."""
     extensions = said.get("extensions")
     extension = extensions.get(words.OPINION_EXTENSION_ID) if isinstance(extensions, dict) else None
     reason = extension.get("reason") if isinstance(extension, dict) else None

@@ -6,6 +6,8 @@ Judging is work of a worker (`opinions.many`): what was refused is told one by o
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -19,9 +21,10 @@ from exchange.errors import Conflict, ExchangeError, Refused
 from exchange.stix import words
 from indicators.ending import deciding, recalling, released
 from indicators.models import Ending, Judging
-from indicators.opinions import many, recording
+from indicators.opinions import many, ours, recording
 from indicators.portal import asking
 from indicators.reading import listing
+from partners.portal import actors
 from partners.portal.access import page, show
 from partners.scopes import Scope
 from partners.viewer import Viewer
@@ -155,9 +158,22 @@ def judging(request: HttpRequest, viewer: Viewer, judging_id: UUID) -> HttpRespo
         typed=len(one.ids) > TYPED_ABOVE,
         failed=many.failures(one, at_most=_MOST_FAILED),
         ids=one.ids[:_LISTED],
+        **(_of_colleagues(viewer, one) if one.state == Judging.State.PREPARED else {}),
         reasons=words.REASONS,
         opinions=tuple(recording.SAYS),
     )
+
+
+def _of_colleagues(viewer: Viewer, one: Judging) -> dict[str, Any]:
+    """Of how many a colleague said something until now, and who of how many."""
+    drawn_at = clock.now()
+    found = ours.of_colleagues(viewer, one.ids)
+    names = actors.names(viewer, set(found))
+    by: dict[str, int] = {}
+    for actor, count in found.items():
+        name = names.get(actor) or gettext("A colleague")
+        by[name] = by.get(name, 0) + count
+    return {"said": sum(found.values()), "said_by": sorted(by.items()), "drawn_at": clock.rfc3339(drawn_at)}
 
 
 def _judged(request: HttpRequest, viewer: Viewer, one: Judging) -> None:
@@ -169,6 +185,18 @@ def _judged(request: HttpRequest, viewer: Viewer, one: Judging) -> None:
     elif do == "judge":
         _require_typed(request, len(one.ids))
         opinion, _, reason = request.POST.get("opinion", "").partition(":")
-        many.begin(viewer, one.pk, opinion=opinion, reason=reason or request.POST.get("reason", ""))
+        reason = reason or request.POST.get("reason", "")
+        many.begin(viewer, one.pk, opinion=opinion, reason=reason, over_until=_over_until(request))
     else:
         raise Refused(gettext("There is no such act."), code="unknown-act", at="/do")
+
+
+def _over_until(request: HttpRequest) -> datetime | None:
+    """When the page was drawn that showed what colleagues say, where its box was ticked."""
+    sent = request.POST.get("over", "")
+    if not sent:
+        return None
+    moment = clock.moment_of(sent)
+    if moment is None:
+        raise Refused(gettext("Open the page anew."), code="bad-time", at="/over")
+    return min(moment, clock.now())

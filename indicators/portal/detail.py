@@ -14,14 +14,14 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange import clock
-from exchange.errors import Conflict, ExchangeError, NotFound, Refused
+from exchange.errors import ExchangeError, NotFound
 from exchange.parameters import Parameters
 from exchange.stix import words
 from exchange.stix.patterns import tokens_in
 from indicators import detectors, excerpts, matching, reading
 from indicators.door import gates
 from indicators.opinions import appealing, giving, recording, sighting
-from indicators.portal import comparing, life, relating, rows, showing, verdict, whose
+from indicators.portal import comparing, judging, life, relating, rows, showing, verdict, whose
 from indicators.reading import referring
 from indicators.reading.selecting import Selection
 from indicators.stix import identifiers, objects, vocabulary
@@ -83,6 +83,7 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
         verdict=_verdict(viewer, first, beside, judged, own=own is not None) if first["said"].kind else [],
         beside=comparing.same_value(viewer, known, beside, here=stix_id) if first["said"].kind else [],
         judged=judged,
+        **(judging.of(viewer, stix_id) if any(not one.own for one in judged) else {}),
         may_judge=Scope.REACT in viewer.scopes and any(not one.own for one in judged),
         is_campaign=stix_id.startswith("campaign--"),
         reasons=words.REASONS_OF_CAMPAIGNS if stix_id.startswith("campaign--") else words.REASONS,
@@ -198,31 +199,6 @@ def raw(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse:
         content_type="application/stix+json;version=2.1",
         headers={"Content-Disposition": f'attachment; filename="{stix_id}.json"'},
     )
-
-
-@require_POST
-@page
-def judge(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponseBase:
-    """Give the partner's opinion on what somebody else published, or have a second person confirm one."""
-    if not objects.ID.fullmatch(stix_id):
-        raise NotFound
-    try:
-        if request.POST.get("do") == "confirm":
-            giving.confirm(viewer, stix_id)
-        else:
-            chosen, _, reason = request.POST.get("opinion", "").partition(":")
-            giving.give(viewer, stix_id, opinion=chosen, reason=reason or request.POST.get("reason", ""))
-    except (Conflict, Refused) as refused:
-        messages.error(request, refused.detail)
-    else:
-        messages.success(
-            request,
-            gettext(
-                "Your opinion is given. Whoever sees the object through the same groups reads it. Another one"
-                " revises it."
-            ),
-        )
-    return redirect("indicator", stix_id)
 
 
 @require_POST

@@ -20,7 +20,8 @@ from exchange.templatetags.house import event
 from exchange.translating import later
 from partners.groups import directory
 from partners.log import logbook, logkeys, transparency
-from partners.models import ApiKey, AuditRecord, TreeHead, User
+from partners.models import AuditRecord, TreeHead
+from partners.portal import actors
 from partners.portal.access import page, show
 from partners.scopes import Scope
 from partners.viewer import Viewer
@@ -132,7 +133,7 @@ def _totals(viewer: Viewer, wanted: logbook.Asked) -> list[dict[str, Any]]:
 def _rows(viewer: Viewer, records: Iterable[AuditRecord], *, under: TreeHead | None) -> list[dict[str, Any]]:
     """Records as people read them, with the names of the own people and keys."""
     found = list(records)
-    names = _names(viewer, {record.actor for record in found})
+    names = actors.names(viewer, {record.actor for record in found})
     return [
         {
             "at": record.at,
@@ -145,17 +146,6 @@ def _rows(viewer: Viewer, records: Iterable[AuditRecord], *, under: TreeHead | N
         }
         for record in found
     ]
-
-
-def _names(viewer: Viewer, actors: set[str]) -> dict[str, str]:
-    own = {"partner_id": viewer.partner_id}
-    people = [int(pk) for kind, _, pk in (actor.partition(":") for actor in actors) if kind == "user"]
-    keys = [public_id for kind, _, public_id in (actor.partition(":") for actor in actors) if kind == "key"]
-    users = User.objects.filter(pk__in=people, **own).values_list("pk", "username")
-    held = ApiKey.objects.filter(public_id__in=keys, **own).values_list("public_id", "name")
-    return {f"user:{pk}": name for pk, name in users} | {
-        f"key:{pk}": gettext("key {name} ({pk})").format(name=name, pk=pk) for pk, name in held
-    }
 
 
 def summary(record: AuditRecord) -> str:
