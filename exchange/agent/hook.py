@@ -13,6 +13,11 @@ class HookFailed(Exception):
     """The command did not exit 0; it is owed still."""
 
 
+def owe(store: Store) -> None:
+    """The list is about to be replaced: from now on a run is owed, whatever is interrupted."""
+    store.put("hook owed", str(int(store.get("hook owed") or 0) + 1))
+
+
 def settle(store: Store, command: str, *, timeout_s: float) -> bool:
     """Run the command if it is owed; whether it was. Raises HookFailed with one sentence."""
     owed = store.get("hook owed")

@@ -27,6 +27,8 @@ from exchange.stix import words
 _LOST_CURSOR = frozenset({"bad-cursor", "cursor-gone", "start-over"})
 #: Clocks that differ by less are taken for equal, in seconds.
 _CLOCK_S = 30.0
+#: No clock is off by more; of a moment so far away time cannot be reckoned.
+_MOST_AHEAD_S = 10 * 366 * 86_400.0
 
 
 class Differs(Exception):
@@ -183,9 +185,10 @@ def note_clock(store: Store, headers: Mapping[str, str]) -> None:
     """By how many seconds the exchange's clock is ahead of this machine's, if by more than an answer may take."""
     try:
         ahead = (parsedate_to_datetime(headers["Date"]) - _now()).total_seconds()
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, *UNREADABLE):
         return
-    store.note("clock", f"{ahead:.0f}" if abs(ahead) > _CLOCK_S else "")
+    if abs(ahead) <= _MOST_AHEAD_S:
+        store.note("clock", f"{ahead:.0f}" if abs(ahead) > _CLOCK_S else "")
 
 
 def now(store: Store) -> datetime:

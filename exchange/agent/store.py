@@ -146,6 +146,10 @@ class Store:
         """What is held: publisher, id, SHA-256 of the bytes, end."""
         yield from self._db.execute("SELECT publisher, stix_id, sha256, ends FROM held ORDER BY 1, 2")
 
+    def filled(self) -> int:
+        """How many objects the fill from the beginning has."""
+        return int(self._db.execute("SELECT count(*) FROM fresh_held").fetchone()[0])
+
     def forget_fresh(self) -> None:
         """Begin the fill anew."""
         with self._transaction():
@@ -193,10 +197,6 @@ class Store:
             found = self._db.execute("DELETE FROM entry WHERE kept AND (? = '' OR publisher_name = ?)", (name, name))
             self.put("releases", str(int(self.get("releases") or 0) + 1))
         return found.rowcount
-
-    def owe_hook(self) -> None:
-        """The list is about to be replaced: from now on a run of the hook is owed, whatever is interrupted."""
-        self.put("hook owed", str(int(self.get("hook owed") or 0) + 1))
 
     def settle_hook(self, owed: str) -> None:
         """A run of the hook that began when `owed` stood here was good; what was replaced meanwhile is still owed."""

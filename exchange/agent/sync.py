@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from exchange.agent import acknowledging, output
+from exchange.agent import acknowledging, bounds, hook, output
 from exchange.agent import policy as policies
 from exchange.agent.damage import Damaged, alone_in
 from exchange.agent.jobs import (
@@ -97,7 +97,7 @@ def put(job: Job, store: Store, *, changes: int = 0, rehearse: bool = False, sta
         written = not rehearse and not output.holds(job.path, rendered.content)
         if written:
             if job.hook:
-                store.owe_hook()
+                hook.owe(store)
             output.replace(job.path, rendered.content)
         if not rehearse:
             acknowledging.note_listed(job, store, place)
@@ -184,7 +184,7 @@ def _follow_by(
 
 def _pull(client: Client, job: Job, store: Store, *, wait_s: int = 0, fresh: bool = False) -> int:
     """Fetch and apply to the end of the log; only the first request waits for something new."""
-    total = 0
+    total, pull = 0, bounds.Pull()
     while True:
         cursor = store.get("fresh cursor" if fresh else "cursor")
         stretch = client.changes(cursor, limit=job.page, wait_s=wait_s, feed=job.feed or "all", kind=job.kind)
@@ -196,6 +196,7 @@ def _pull(client: Client, job: Job, store: Store, *, wait_s: int = 0, fresh: boo
         wait_s = 0
         if not stretch["more"]:
             return total
+        pull.goes_on(len(stretch["changes"]), sent=cursor, came=stretch["cursor"])
 
 
 def _pull_proved(client: Client, job: Job, store: Store, *, wait_s: int = 0, fresh: bool = False) -> int:
@@ -205,6 +206,7 @@ def _pull_proved(client: Client, job: Job, store: Store, *, wait_s: int = 0, fre
     force before the last page came.
     """
     total, until, is_whole = 0, math.inf, fresh or not wait_s
+    pull, filled = bounds.Pull(), store.filled() if fresh else 0
     while True:
         cursor = store.get("fresh cursor" if fresh else "cursor")
         page = client.delta(
@@ -217,12 +219,14 @@ def _pull_proved(client: Client, job: Job, store: Store, *, wait_s: int = 0, fre
         if not fresh and page.rows:
             note_lag(store, page.rows)
         wait_s = 0
+        pull.holds((store.proof(fresh=fresh) or (filled + total, ""))[0])
         if trailer.more:
             if fresh:
                 _tell_filling(job, store, f"{total:,} changes read")
             until = min(until, time.monotonic() + _LONGEST_PULL_S)  # from the first answer, which may have waited
             if not is_whole and time.monotonic() >= until:
                 return total
+            pull.goes_on(len(page.rows) + page.skipped, sent=cursor, came=trailer.next_cursor)
             continue
         store.note("min wait", str(trailer.min_wait_s))
         store.note("stale after", str(trailer.stale_after_s))
@@ -245,6 +249,9 @@ def _start_over(pull: Callable[..., int], name: str, client: Client, job: Job, s
         try:
             changes = pull(client, job, store, fresh=True)
             break
+        except bounds.Unending:
+            store.forget_fresh()
+            raise
         except Differs as error:
             store.forget_fresh()
             if beginning == _MOST_BEGINNINGS:

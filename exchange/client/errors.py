@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from exchange.client.publishing import PublishResult
 
 _NOT_FOUND = 404
+#: So much of what a refusal says is kept.
+_MOST_LETTERS = 2_000
 
 
 class ExchangeClientError(Exception):
@@ -40,18 +42,24 @@ class ApiError(ExchangeClientError):
     ) -> None:
         self.status = status
         self.retry_after_s = retry_after_s(retry_after)
-        self.code = str(problem.get("code", "unknown"))
-        self.detail = str(problem.get("detail") or problem.get("title") or f"status {status}")
+        self.code = _told(problem.get("code", "unknown"))
+        self.detail = _told(problem.get("detail") or problem.get("title") or f"status {status}")
         if status == _NOT_FOUND and asked:
             self.detail = f"{self.detail.rstrip('.')}: {asked}"
-        self.request_id = str(problem.get("request_id", ""))
-        self.errors: list[dict[str, Any]] = list(problem.get("errors") or [])
+        self.request_id = _told(problem.get("request_id", ""))
+        told = problem.get("errors")
+        self.errors = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
         super().__init__(self.detail)
 
     def __str__(self) -> str:
-        where = self.errors[0].get("field", "") if self.errors else ""
+        where = _told(self.errors[0].get("field", "")) if self.errors else ""
         told = f"{self.detail} ({self.code}{' at ' + where if where else ''})"
         return f"{told} [request {self.request_id}]" if self.request_id else told
+
+
+def _told(said: Any) -> str:
+    """What a server says, for a terminal and a log: so much of it, and nothing that steers either."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(said)[:_MOST_LETTERS])
 
 
 def retry_after_s(header: str | None) -> float:

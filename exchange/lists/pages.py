@@ -19,6 +19,14 @@ OPS = ("remove", "upsert")
 _OBJECT = b'"object":'
 #: The longest line that is read: an object of a megabyte, with room for what stands beside it.
 MAX_LINE_BYTES = 4 * 1024 * 1024
+#: The longest page of the delta that is read, unpacked. It has 8 MiB of objects; the entries of one whose pattern is a
+#: list of addresses take five times as much.
+MAX_BYTES = 128 * 1024 * 1024
+#: The largest set that is taken in, in objects, and the longest snapshot, unpacked. The product is made for a million.
+MAX_OBJECTS, MAX_SNAPSHOT_BYTES = 20_000_000, 256 * 1024 * 1024 * 1024
+#: The longest cursor; one of ours has less than 200 characters.
+_MAX_CURSOR = 2_048
+_KEY_BYTES = 32
 #: No pace and no age that a trailer states is longer: ten years.
 _MOST_S = 315_360_000
 
@@ -83,8 +91,12 @@ class Writer:
         return json.dumps({"trailer": document}, separators=(",", ":")).encode() + b"\n"
 
 
-def read(pieces: Iterable[bytes], *, on_row: Callable[[dict[str, Any]], None] | None = None) -> Page:
+def read(
+    pieces: Iterable[bytes], *, most: int | None = None, on_row: Callable[[dict[str, Any]], None] | None = None
+) -> Page:
     """Read a page to its trailer and verify it. Raises Incomplete; nothing of such a page may be applied.
+
+    Of more than `most` rows none is a page.
 
     A row whose `op` is not known is skipped and counted: a newer server may say more. With `on_row`, rows are handed
     over one by one and not kept; the caller forgets them where Incomplete is raised.
@@ -103,6 +115,8 @@ def read(pieces: Iterable[bytes], *, on_row: Callable[[dict[str, Any]], None] | 
             continue
         digest.update(line + b"\n")
         count += 1
+        if most is not None and count > most:
+            raise Incomplete("there are more rows than were asked for")
         row = _row(line, document)
         if row is None:
             skipped += 1
@@ -117,10 +131,13 @@ def read(pieces: Iterable[bytes], *, on_row: Callable[[dict[str, Any]], None] | 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Whole lines without their ends; a rest without an end is a cut."""
-    rest = b""
+    rest = bytearray()
     for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from whole
+        first, *others = piece.split(b"\n")
+        rest += first
+        for other in others:
+            yield bytes(rest)
+            rest = bytearray(other)
         if len(rest) > MAX_LINE_BYTES:
             raise Incomplete("a line is too long")
     if rest:
@@ -173,9 +190,12 @@ def _trailer(said: Any) -> Trailer:
         if said["complete"] is not True:
             raise Incomplete("the trailer does not call the page complete")
         key, count, set_hash = (said.get(name) for name in ("set_key", "set_count", "set_hash"))
+        cursor = said["next_cursor"]
+        if not is_text(cursor) or len(cursor) > _MAX_CURSOR or (key and len(key) != 2 * _KEY_BYTES):
+            raise Incomplete("the trailer's cursor or key is none of an exchange")
         return Trailer(
             rows=int(said["rows"]),
-            next_cursor=str(said["next_cursor"]),
+            next_cursor=cursor,
             page_sha256=str(said["page_sha256"]),
             more=bool(said.get("more", False)),
             set_key=bytes.fromhex(key) if key else None,

@@ -8,11 +8,13 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
+from exchange.client.calls import bounded
 from exchange.client.errors import ApiError, Unreachable, Unusable, retry_after_s
 
 RETRIED = frozenset({429, 502, 503, 504})
@@ -35,6 +37,7 @@ class Connection:
             follow_redirects=False,
             verify=_trusted(base_url),
         )
+        self._heads = bounded.Heads()
 
     def __enter__(self) -> Self:
         return self
@@ -94,6 +97,7 @@ class Connection:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         retried: bool = True,
+        max_bytes: int = bounded.DOCUMENT_BYTES,
     ) -> httpx.Response:
         """One request, tried again where that is safe and may help."""
         sent = dict(headers or {})
@@ -104,10 +108,11 @@ class Connection:
             attempt += 1
             again = retried and attempt <= self._retries
             try:
-                answer = self._http.request(method, path, params=params, content=body or None, headers=sent)
+                with self._asked(method, path, params=params, content=body or None, headers=sent) as coming:
+                    answer = bounded.whole(coming, max_bytes=max_bytes)
                 _refuse_page(answer)
             except (httpx.TransportError, httpx.DecodingError) as error:
-                if not again:
+                if not again or isinstance(error, bounded.TooMuch):
                     raise Unreachable(f"{self._http.base_url} does not answer: {error}") from error
                 time.sleep(pause_s(attempt, None))
                 continue
@@ -118,15 +123,21 @@ class Connection:
                 raise refused(answer, asked_of(path, params or {}))
             return answer
 
+    def _asked(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> AbstractContextManager[httpx.Response]:
+        """A request whose answer is still to be read (`bounded`)."""
+        coded = bounded.CODING | dict(headers or {})
+        return self._http.stream(method, path, headers=coded, extensions={"trace": self._heads}, **more)
+
     def _stream(self, path: str, write: Callable[[bytes], Any], filters: Mapping[str, str]) -> int:
         size, asked = 0, {**filters, "feed": narrowed_to(filters.get("feed", "all"))}
         try:
-            with self._http.stream("GET", path, params=given(**asked)) as answer:
+            with self._asked("GET", path, params=given(**asked)) as answer:
                 if answer.is_error or answer.is_redirect:
-                    answer.read()
-                    raise refused(answer, asked_of(path, filters))
+                    raise refused(bounded.whole(answer, max_bytes=bounded.REFUSAL_BYTES), asked_of(path, filters))
                 _refuse_page(answer)
-                for piece in answer.iter_bytes():
+                for piece in bounded.pieces(answer, max_bytes=None):
                     write(piece)
                     size += len(piece)
         except (httpx.TransportError, httpx.DecodingError) as error:
@@ -193,6 +204,6 @@ def problem_of(answer: httpx.Response) -> dict[str, Any]:
     """The problem document of an answer, or its status in words."""
     try:
         document = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"detail": f"The server answered {answer.status_code}."}
     return document if isinstance(document, dict) else {}

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from exchange.client.calls import bounded
 from exchange.client.calls.connection import (
     RETRIED,
     Connection,
@@ -50,7 +51,7 @@ class Following(Connection):
     ) -> dict[str, Any]:
         """One stretch of the delta feed: `{"changes", "cursor", "more"}`. Hand the cursor back to go on."""
         wait = str(wait_s) if wait_s else ""
-        return self._get(
+        stretch = self._get(
             "/api/v1/changes",
             cursor=cursor,
             limit=str(limit),
@@ -59,6 +60,9 @@ class Following(Connection):
             kind=kind,
             filter=line,
         )
+        if not (isinstance(stretch.get("changes"), list) and isinstance(stretch.get("cursor"), str)):
+            raise Unreachable(f"{self._http.base_url} gives no answer of an exchange: no changes, or no cursor")
+        return {"more": False, **stretch}
 
     def delta(
         self,
@@ -78,18 +82,18 @@ class Following(Connection):
         for attempt in range(1, self._retries + 2):
             again = attempt <= self._retries
             try:
-                with self._http.stream("GET", path, params=asked) as answer:
+                with self._asked("GET", path, params=asked) as answer:
                     if answer.is_error or answer.is_redirect:
-                        answer.read()
+                        said = bounded.whole(answer, max_bytes=bounded.REFUSAL_BYTES)
                         if answer.status_code not in RETRIED or not again:
-                            raise refused(answer, asked_of(path, {"feed": feed}))
+                            raise refused(said, asked_of(path, {"feed": feed}))
                         wait = pause_s(attempt, answer.headers.get("Retry-After"))
                     else:
                         if on_headers:
                             on_headers(answer.headers)
-                        return pages.read(answer.iter_bytes())
+                        return pages.read(bounded.pieces(answer, max_bytes=pages.MAX_BYTES), most=limit)
             except (httpx.TransportError, httpx.DecodingError, pages.Incomplete) as error:
-                if not again:
+                if not again or isinstance(error, bounded.TooMuch):
                     raise Unreachable(f"{self._http.base_url} gives no whole answer: {error}") from error
                 wait = pause_s(attempt, None)
             time.sleep(wait)
@@ -109,15 +113,15 @@ class Following(Connection):
         """
         path = f"/api/v1/feeds/{feed_named(feed)}/snapshot"
         try:
-            with self._http.stream("GET", path, headers={"Accept-Encoding": "gzip"}) as answer:
+            with self._asked("GET", path) as answer:
                 if answer.status_code == _NOT_FOUND:
                     return None
                 if answer.status_code == _ACCEPTED:
                     raise Making(pause_s(1, answer.headers.get("Retry-After")))
                 if answer.is_error or answer.is_redirect:
-                    answer.read()
-                    raise refused(answer, asked_of(path, {"feed": feed}))
-                return pages.read(_counted(answer, on_bytes), on_row=on_row)
+                    said = bounded.whole(answer, max_bytes=bounded.REFUSAL_BYTES)
+                    raise refused(said, asked_of(path, {"feed": feed}))
+                return pages.read(_counted(answer, on_bytes), most=pages.MAX_OBJECTS, on_row=on_row)
         except (httpx.TransportError, httpx.DecodingError, pages.Incomplete) as error:
             raise Unreachable(f"{self._http.base_url} gives no whole snapshot: {error}") from error
 
@@ -261,7 +265,8 @@ class Following(Connection):
 
 
 def _counted(answer: httpx.Response, on_bytes: Callable[[int, int], None]) -> Iterator[bytes]:
-    whole = int(answer.headers.get("Content-Length") or 0)
-    for piece in answer.iter_bytes():
+    said = answer.headers.get("Content-Length", "")
+    whole = int(said) if said.isascii() and said.isdigit() and len(said) < 20 else 0
+    for piece in bounded.pieces(answer, max_bytes=pages.MAX_SNAPSHOT_BYTES):
         on_bytes(answer.num_bytes_downloaded, whole)
         yield piece

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from exchange.client.calls import bounded
 from exchange.client.calls.connection import Connection, given
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Own(Connection):
     def log_export(self, *, first: str = "", since: str = "", until: str = "") -> bytes:
         """The own partner's records as signed JSON Lines, for `exchange audit verify`."""
         asked = given(first=first, since=since, until=until)
-        return self._call("GET", "/api/v1/log/export", params=asked).content
+        return self._call("GET", "/api/v1/log/export", params=asked, max_bytes=bounded.FILE_BYTES).content
 
     def token_keys(self) -> dict[str, Any]:
         """The public keys of the key service with their proofs: `exchange.client.pinning` checks them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from exchange.client.calls import bounded
 from exchange.client.calls.connection import Connection
 
 
@@ -18,7 +19,8 @@ class Packages(Connection):
 
     def report_package(self, report_id: str) -> bytes:
         """One of them, as a zip for `exchange audit verify`. Raises ApiError, `not-sealed-yet` in its first minute."""
-        return self._call("GET", f"/api/v1/reports/{report_id}/package").content
+        path = f"/api/v1/reports/{report_id}/package"
+        return self._call("GET", path, max_bytes=bounded.FILE_BYTES).content
 
     def recipients(self) -> list[dict[str, Any]]:
         """Who is given report packages, by name, each with its terms."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from exchange.client.calls import bounded
 from exchange.client.calls.connection import Connection, feed_named, given
 
 
@@ -49,7 +50,10 @@ class Reading(Connection):
     def blocklist(self, feed: str = "all", *, form: str = "text", kind: str = "", line: str = "") -> bytes:
         """A flat list: every live value, sorted, each once."""
         return self._call(
-            "GET", f"/api/v1/blocklists/{feed_named(feed)}", params=given(format=form, kind=kind, filter=line)
+            "GET",
+            f"/api/v1/blocklists/{feed_named(feed)}",
+            params=given(format=form, kind=kind, filter=line),
+            max_bytes=bounded.FILE_BYTES,
         ).content
 
     def export(self, target: Path, **filters: str) -> int:

@@ -9,6 +9,7 @@ import hashlib
 import http.server
 import json
 import threading
+from collections.abc import Callable
 from email.utils import formatdate
 from urllib.parse import parse_qs, urlsplit
 
@@ -28,6 +29,7 @@ class FakeExchange:
         self.cut = 0  # so many bytes of the next page of the delta are not sent, under 200
         self.clock: float | None = None  # what the Date of each answer says, if not the truth
         self.altered: list[bytes] = []  # bodies of the delta that are sent as they stand, before good ones
+        self.endless: Callable[[str], bytes] | None = None  # makes each page of the delta of the cursor that was sent
         self.acks: list[dict] = []
         self.min_wait: float = 0
         self.retry_after = ""  # of answers that are no success
@@ -156,6 +158,8 @@ class FakeExchange:
         if self.broken:
             return self.broken.pop(0)
         asked = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
+        if delta and self.endless:
+            return 200, self.endless(asked.get("cursor", ""))
         cursor = asked.get("cursor", f"{self.generation}:0")
         generation, _, place = cursor.partition(":")
         if int(generation) != self.generation:
