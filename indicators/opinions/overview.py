@@ -28,6 +28,7 @@ class Judged:
     reason: str
     at: datetime
     waits: bool
+    actor: str  # who of the viewer's partner gave it; empty for others' and where it is not known
 
 
 def page(viewer: Viewer, way: Way, *, before: int | None, limit: int) -> tuple[list[Judged], bool]:
@@ -81,4 +82,5 @@ def _said(row: Opinion, *, given: bool) -> Judged:
         reason=row.reason,
         at=row.at,
         waits=given and not row.alone and row.says < 0,
+        actor=row.actor if given else "",
     )

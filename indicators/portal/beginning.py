@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from django.urls import reverse
 from django.utils.translation import gettext
 
+from indicators.models import ReportPackage
 from partners.groups import membership
 from partners.models import ApiKey, Partner, User
-from partners.scopes import Scope
+from partners.scopes import Scope, of_kind
 from partners.viewer import Viewer
 
 _TWO = 2
@@ -28,7 +29,9 @@ class Step:
 
 def steps(viewer: Viewer) -> list[Step]:
     """What comes first, in order. Three queries at most."""
-    return _of_operator(viewer) if viewer.is_operator else _of_lab(viewer)
+    if viewer.is_operator:
+        return _of_operator(viewer)
+    return _of_lab(viewer) if Scope.PUBLISH in of_kind(viewer.kind) else _of_recipient(viewer)
 
 
 def _of_operator(viewer: Viewer) -> list[Step]:
@@ -49,6 +52,17 @@ def _of_operator(viewer: Viewer) -> list[Step]:
             bool(membership.every()),
         ),
     ]
+
+
+def _of_recipient(viewer: Viewer) -> list[Step]:
+    released = Step(
+        gettext("Read what labs release to you"),
+        gettext("A package stands there once a lab has released it; each says under which terms."),
+        gettext("Reports"),
+        reverse("reports"),
+        ReportPackage.objects.released_to(viewer).exists(),
+    )
+    return [*([_second_admin(viewer)] if Scope.ADMIN in viewer.scopes else []), released]
 
 
 def _of_lab(viewer: Viewer) -> list[Step]:

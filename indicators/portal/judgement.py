@@ -18,7 +18,7 @@ from indicators.opinions import appealing, overview, weighing
 from indicators.portal import rows
 from indicators.reading.selecting import Selection
 from partners.groups import directory
-from partners.portal import letters
+from partners.portal import actors, letters
 from partners.portal.access import page, show
 from partners.scopes import Scope
 from partners.viewer import Viewer
@@ -82,7 +82,11 @@ def _lines(viewer: Viewer, found: list[overview.Judged]) -> list[dict[str, Any]]
     wanted = {one.version for one in found}
     shown = {row.object_id: row for row in rows.of(viewer, [one for one in read.statements if one.object_id in wanted])}
     labs = letters.labs(viewer, directory.known())
-    return [{"said": one, "row": shown.get(one.version), "lab": labs.get(one.partner_id)} for one in found]
+    names = actors.names(viewer, {one.actor for one in found})
+    return [
+        {"said": one, "row": shown.get(one.version), "lab": labs.get(one.partner_id), "by": names.get(one.actor, "")}
+        for one in found
+    ]
 
 
 _MOST_VERSIONS = 1_000

@@ -34,7 +34,10 @@ def judge(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponseBas
             said = ours.of_a_colleague(viewer, stix_id, opinion=opinion, reason=reason)
             if said is not None and opinion in recording.SAYS and request.POST.get("over") != said.version:
                 return _asked(request, viewer, stix_id, said, opinion=opinion, reason=reason)
-            giving.give(viewer, stix_id, opinion=opinion, reason=reason)
+            status = giving.give(viewer, stix_id, opinion=opinion, reason=reason)
+            if status != "accepted":
+                messages.info(request, gettext("Not given yet: it waits for a second person of yours. See Waiting."))
+                return redirect("indicator", stix_id)
     except (Conflict, Refused) as refused:
         messages.error(request, refused.detail)
     else:

@@ -44,7 +44,9 @@ def test_an_own_object_is_revoked_after_a_question_and_comes_back(cast):
     done = client.post(f"/indicators/{one['id']}/end", follow=True)
     assert "1 of 1 revoked" in text(done)
     assert living(cast, "aster") == 0
-    client.post(done.redirect_chain[-1][0], {"do": "undo"})
+    assert "1 object recalled by" in text(client.get("/organisation/waiting/"))
+    undone = client.post(done.redirect_chain[-1][0], {"do": "undo"}, follow=True)
+    assert "1 of 1 brought back" in text(undone)
     assert living(cast, "aster") == 1
 
 

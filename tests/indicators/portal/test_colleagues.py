@@ -14,6 +14,7 @@ from indicators.models import Opinion
 from indicators.opinions import giving, many, recording
 from indicators.stix import making
 from partners.keys.auth import viewer_of_user
+from partners.models import Partner
 from partners.scopes import Role
 from tests import build
 from tests.indicators.portal.test_pages import queries_of, text
@@ -121,6 +122,26 @@ def test_who_may_not_judge_is_not_asked(cast, bea):
     pages_of(bea).post(f"/indicators/{one}/judge", DISSENT)
     counsel = build.a_user(cast.aster, role=Role.COUNSEL)
     assert pages_of(counsel).post(f"/indicators/{one}/judge", AGREE).status_code == 403
+
+
+def test_an_opinion_that_waits_for_a_second_person_is_not_called_given(cast, bea):
+    ids = theirs(cast, 2)
+    Partner.objects.filter(pk=cast.aster.pk).update(alone_objects=1)
+    client = pages_of(bea)
+    first, second = (text(client.post(f"/indicators/{one}/judge", DISSENT, follow=True)) for one in ids)
+    assert "Your opinion is given." in first
+    assert "Your opinion is given." not in second
+    assert "Not given yet: it waits for a second person of yours." in second
+    assert [says(cast, one) for one in ids] == ["disagree", None]
+
+
+def test_the_list_of_ours_says_by_whom_and_that_of_others_does_not(cast, bea):
+    (one,) = theirs(cast)
+    pages_of(bea).post(f"/indicators/{one}/judge", DISSENT)
+    assert bea.username in text(pages_of(bea).get("/judgement/?show=given")).partition("<main")[2]
+    received = text(pages_of(build.a_user(cast.borealis)).get("/judgement/"))
+    assert one in received
+    assert bea.username not in received
 
 
 def test_the_price_of_the_page_does_not_grow_with_what_we_said(cast, bea):

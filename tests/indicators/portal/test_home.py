@@ -147,6 +147,12 @@ def test_a_fresh_operator_is_told_to_invite_the_first_partner():
     assert steps(admin)["Invite the first partner"]
 
 
+def test_a_fresh_recipient_is_told_where_what_is_released_to_it_stands():
+    agency = build.a_partner("agency", kind=Partner.Kind.RECIPIENT)
+    assert steps(signed_in(agency, role=Role.ANALYST)) == {"Read what labs release to you": False}
+    assert list(steps(signed_in(agency, role=Role.ADMIN))) == ["Add a second person", "Read what labs release to you"]
+
+
 def test_a_fresh_partner_is_told_what_each_of_its_people_may_do_first(cast):
     told = steps(signed_in(cast.cygnus, role=Role.ADMIN))
     assert list(told) == [

@@ -257,6 +257,7 @@ def test_the_second_person_sees_what_a_revision_changes(cast):
     assert "<ins>91</ins>" in page
     assert "<b>What it is</b>" not in page
     assert page.count("holds nothing under this id") == 1
+    assert '<b class="break">Email</b>' in page, "a title for people"
     assert len(set(re.findall(r'title="([0-9a-f]{64})"', page))) == 2, "what each matches on tells it from the other"
 
 
