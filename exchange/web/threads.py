@@ -165,9 +165,11 @@ class Threads(ABC):
         if number == self._listener.fileno():
             self._accept()
         elif number == self._kick:
-            self._kicked = False  # before anything is looked at: what is put in line from now on kicks again
+            # In this order. Said before the kick is taken, whoever kicks in between would have theirs taken as well,
+            # and nobody would ever be kicked again. What is put in line from then on kicks; what was before is found.
             with suppress(BlockingIOError):
                 os.eventfd_read(self._kick)
+            self._kicked = False
             with suppress(IndexError):
                 while True:
                     self._deal(self._due.popleft(), self._next, wait=False)

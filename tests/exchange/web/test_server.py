@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 
@@ -333,6 +334,25 @@ def test_slow_heads_and_idle_connections_are_ended(server):
     assert slow.answer()[0] == 408
     assert idle.is_closed()
     assert kept.is_closed()
+
+
+def test_who_is_kicked_while_a_kick_is_taken_is_not_the_last_to_be(server, monkeypatch):
+    """Two threads are woken by one kick, and a third one kicks between them: streams that nobody told stood still for good."""
+    taken = os.eventfd_read
+
+    def between(number):
+        monkeypatch.setattr(os, "eventfd_read", taken)
+        taken(number)  # the first of the two
+        server._kicked = False
+        server._kick_one()
+        return taken(number)
+
+    with Client(server) as first:
+        monkeypatch.setattr(os, "eventfd_read", between)
+        assert first.socket.recv(1) == b"", "the clock kicks"
+    assert os.eventfd_read is taken
+    with Client(server) as second:
+        assert second.socket.recv(1) == b"", "and again"
 
 
 def test_connections_beyond_the_bound_push_out_those_that_wait_longest(server):
