@@ -7,6 +7,7 @@ what `run` keeps once the look-ups and each output hold it (`in_force`).
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,11 @@ from exchange.agent.counting import instance
 from exchange.agent.jobs import Job
 from exchange.agent.schema import HELD_NOW, Summed
 from exchange.agent.store import Store
+from exchange.client.api import Client
+from exchange.client.errors import ApiError
 
+#: A part that lacks something for longer is not as it should be.
+LATE_S = 60.0
 _LISTED, _IN_FORCE = "listed", "in force"
 
 
@@ -59,6 +64,28 @@ def in_force(job: Job, store: Store) -> Reached | None:
     """What of a list of `sync` is in force; None where nothing is, or no hash is known yet."""
     told = store.get(_IN_FORCE)
     return Reached(*json.loads(told)) if told and store.get("name") == job.proved_name else None
+
+
+def late(parts: Iterable[tuple[str, float]]) -> list[dict[str, Any]]:
+    """Of parts, by kind and for how many seconds each lacks something: how many of a kind are late, and for how long.
+
+    A kind is of `pages.PARTS`: what an output is called is its owner's own.
+    """
+    found: dict[str, list[float]] = {}
+    for kind, behind_s in parts:
+        if behind_s > LATE_S:
+            found.setdefault(kind, []).append(behind_s)
+    return [{"part": kind, "count": len(all_s), "behind_s": int(max(all_s))} for kind, all_s in sorted(found.items())]
+
+
+def tell(client: Client, feed: str, said: Mapping[str, Any]) -> None:
+    """Acknowledge; an exchange that does not know what is late is told the rest. Raises ApiError, Unreachable."""
+    try:
+        client.ack(feed, said)
+    except ApiError as error:
+        if "late" not in said or error.code != "unknown-property":
+            raise
+        client.ack(feed, {name: value for name, value in said.items() if name != "late"})
 
 
 def said(place: Reached, store: Store, *, state: Path, version: str) -> dict[str, Any]:

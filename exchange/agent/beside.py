@@ -11,14 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from exchange.agent import jobs, status, sync
+from exchange.agent.acknowledging import LATE_S
 
 if TYPE_CHECKING:
     from exchange.agent.configuration import Settings
 
 _TIMEOUT_S = 5.0
 _MOST_BYTES = 4 * 1024 * 1024
-#: A part that lacks something for longer is not as it should be.
-LATE_S = 60.0
 
 type Parts = Mapping[str, Mapping[str, Any]]
 

@@ -82,8 +82,10 @@ def acknowledge(client: Client, job: jobs.Job, means: Means) -> str:
         if place is None:
             return ""
         said = acknowledging.said(place, store, state=job.state_dir, version=means.version)
+        if late := acknowledging.late([("command", hook.owed_s(store))]):
+            said["late"] = late
     try:
-        client.ack(job.feed or "all", said)
+        acknowledging.tell(client, job.feed or "all", said)
     except (ApiError, Unreachable) as problem:
         if not (isinstance(problem, ApiError) and problem.status == 404):  # an exchange that takes none
             means.warn(f"what is in force could not be acknowledged: {problem}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from datetime import UTC, datetime
 
 from exchange.agent import acknowledging
 from exchange.agent.store import Store
@@ -15,7 +16,18 @@ class HookFailed(Exception):
 
 def owe(store: Store) -> None:
     """The list is about to be replaced: from now on a run is owed, whatever is interrupted."""
-    store.put("hook owed", str(int(store.get("hook owed") or 0) + 1))
+    owed = int(store.get("hook owed") or 0)
+    if not owed:
+        store.put("hook owed since", datetime.now(UTC).isoformat())
+    store.put("hook owed", str(owed + 1))
+
+
+def owed_s(store: Store) -> float:
+    """For how long a run is owed; 0 where none is."""
+    found = store.state("hook owed", "hook owed since")
+    if len(found) < 2:
+        return 0.0
+    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(found["hook owed since"])).total_seconds())
 
 
 def settle(store: Store, command: str, *, timeout_s: float) -> bool:

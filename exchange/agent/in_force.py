@@ -75,8 +75,8 @@ class InForce:
             found = self._places.get(feed, {}).get(number)
             return found[0] if found else None
 
-    def behind(self) -> dict[str, Behind]:
-        """Each part: for how long it lacks something, and why."""
+    def behind(self, of: str = "") -> dict[str, Behind]:
+        """Each part: for how long it lacks something, of one feed or of any, and why."""
         now = time.monotonic()
         with self._lock:
             found = {}
@@ -85,7 +85,7 @@ class InForce:
                     at
                     for feed, known in self._places.items()
                     for number, (_, at) in known.items()
-                    if number > held.get(feed, 0)
+                    if of in {"", feed} and number > held.get(feed, 0)
                 ]
                 found[part] = Behind(now - min(lacked) if lacked else 0.0, self._problems.get(part, ""))
             return found

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import httpx
 
@@ -51,6 +51,8 @@ class Failed(Exception):
 class Sink(Protocol):
     """An output that is told of differences. `place` is where it is, without who asks there."""
 
+    kind: ClassVar[str]
+
     @property
     def place(self) -> str:
         """Another place knows nothing of what this one was told."""
@@ -63,6 +65,7 @@ class Sink(Protocol):
 class File:
     """A file in one of the formats of lists, replaced at once."""
 
+    kind: ClassVar[str] = "file"
     path: Path
     form: str = "text"
 
@@ -79,6 +82,7 @@ class File:
 class Redis:
     """A hash per subkind, `PREFIX:SUBKIND`, of values with what is said of them as JSON; and `PREFIX:about`."""
 
+    kind: ClassVar[str] = "redis"
     url: str
     prefix: str = "exchange:blocklist"
 
@@ -114,6 +118,7 @@ class Redis:
 class Postgres:
     """A table with a row for each value, made if it is not there; changed in one transaction."""
 
+    kind: ClassVar[str] = "postgres"
     dsn: str
     table: str = "exchange_blocklist"
 
@@ -161,6 +166,7 @@ _ABOUT = "INSERT INTO {about} (said) VALUES (%s) ON CONFLICT (one) DO UPDATE SET
 class Webhook:
     """An address of one's own that is posted the differences, signed by Standard Webhooks if there is a secret."""
 
+    kind: ClassVar[str] = "webhook"
     url: str
     secret: str = ""
     timeout_s: float = 10

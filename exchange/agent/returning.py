@@ -12,7 +12,7 @@ from typing import Any
 from exchange.agent import acknowledging, jobs, reporting
 from exchange.agent.configuration import REPORT_S, Settings
 from exchange.agent.damage import Damaged
-from exchange.agent.in_force import InForce
+from exchange.agent.in_force import LOOK_UPS, InForce
 from exchange.agent.store import Store
 from exchange.client.api import Client
 from exchange.client.errors import ApiError, Unreachable
@@ -54,13 +54,21 @@ class Returns:
         with closing(jobs.open_store(job)) as store:
             said = acknowledging.said(place, store, state=self.settings.state, version=self.version)
             met = self._met(store)
+        late = self._late(job.path.name)
+        more = {name: value for name, value in (("met", met), ("late", late)) if value}
         try:
-            client.ack(job.feed or "all", {**said, **self.counts(), **({"met": met} if met else {})})
+            acknowledging.tell(client, job.feed or "all", {**said, **self.counts(), **more})
             reporting.note_told(self.settings.state, met)
         except ApiError as error:
             if error.status != 404:  # an exchange that takes none
                 raise
         self._acked[job.path.name] = (time.monotonic(), place.set_hash)
+
+    def _late(self, feed: str) -> list[dict[str, Any]]:
+        """Which parts lack something of a feed for too long, by their kinds."""
+        kinds = {name: sink.kind for name, sink in self.settings.outputs}
+        behind = self.in_force.behind(feed)
+        return acknowledging.late((kinds.get(part, LOOK_UPS), one.behind_s) for part, one in behind.items())
 
     def _met(self, store: Store) -> list[dict[str, Any]]:
         if not self.settings.report.met:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 OPS = ("remove", "upsert")
+#: The kinds of parts of an instance that an acknowledgement may name as late.
+PARTS = ("command", "file", "look-ups", "postgres", "redis", "webhook")
 _OBJECT = b'"object":'
 #: The longest line that is read: an object of a megabyte, with room for what stands beside it.
 MAX_LINE_BYTES = 4 * 1024 * 1024

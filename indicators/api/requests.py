@@ -9,6 +9,7 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.serializers import ListField
 
+from exchange.lists import pages
 from exchange.shapes import Address, Body, Choice, Flag, Id, Json, Measure, Moment, Number, Strict, Text, Words
 from exchange.stix import words
 from indicators.benign import service_hosts
@@ -330,6 +331,25 @@ class _Met(Strict, ListField):
         return data
 
 
+class LateWish(Body):
+    """Parts of an instance, of one kind, that lack something that it fetched."""
+
+    part = Choice(list(pages.PARTS))
+    count = Number(required=False, help_text="How many of this kind; 1 by default.")
+    behind_s = Number(help_text="For how many seconds the one that lacks it longest does.")
+
+
+@extend_schema_field(LateWish(many=True))
+class _Late(Strict, ListField):
+    """A list that `feeds.receipts` reads."""
+
+    json_type = list
+
+    def converted(self, data: Any) -> Any:
+        """As it was sent."""
+        return data
+
+
 class ReceiptWish(Body):
     """What an instance of a subscriber applied of a feed."""
 
@@ -351,6 +371,7 @@ class ReceiptWish(Body):
     skipped = _count()
     lag_s = Measure(required=False)
     met = _Met(required=False, help_text="At most 500.")
+    late = _Late(required=False, help_text="Parts that are behind, each kind once.")
 
 
 class CampaignAlias(Body):

@@ -9,9 +9,11 @@ from typing import Any, Literal
 from uuid import UUID
 
 import orjson
+from django.utils.translation import gettext
 
 from exchange import clock
 from exchange.sql import ask
+from exchange.translating import later
 from partners.viewer import Viewer
 
 #: An instance without a word for this long is silent: agents speak every minute, changes or none.
@@ -23,6 +25,36 @@ _MOST = 100
 State = Literal["differs", "silent", "lags", "in step"]
 #: The worst first.
 STATES: tuple[State, ...] = ("differs", "silent", "lags", "in step")
+
+
+#: As a list of late parts names each kind.
+_WORDS = {
+    "command": later("the command of --on-change"),
+    "file": later("a file"),
+    "look-ups": later("look-ups"),
+    "postgres": later("PostgreSQL"),
+    "redis": later("Redis"),
+    "webhook": later("a webhook"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Parts of an instance, of one kind, that lack something for so many seconds."""
+
+    part: str
+    count: int
+    behind_s: int
+
+    @property
+    def words(self) -> str:
+        """What it is, how many, for how long: as of the instance's last word."""
+        name = str(_WORDS.get(self.part, self.part))
+        many = f"{name} ({self.count})" if self.count > 1 else name
+        minutes = self.behind_s // 60
+        if minutes < 120:
+            return gettext("{part} for {minutes} min").format(part=many, minutes=minutes)
+        return gettext("{part} for {hours} h").format(part=many, hours=minutes // 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +72,7 @@ class Instance:
     counts: Mapping[str, int]
     set_count: int
     set_hash: str
+    late: tuple[Late, ...]  # parts of it that lack what it fetched
     narrowed: bool  # its key sees some groups only, so its set is one of its own
 
     @property
@@ -49,7 +82,12 @@ class Instance:
             return "differs"
         if self.at < clock.now() - SILENT:
             return "silent"
-        return "lags" if self.behind else "in step"
+        return "lags" if self.behind or self.late else "in step"
+
+    @property
+    def late_words(self) -> str:
+        """Which parts are late, for a person."""
+        return ", ".join(one.words for one in self.late)
 
     @property
     def mode(self) -> Literal["enforcing", "shadow", ""]:
@@ -80,7 +118,7 @@ def instances(viewer: Viewer, *, feed: UUID | Literal["any"] | None = "any") -> 
 
 
 def _instance(row: tuple[Any, ...]) -> Instance:
-    name, feed_id, feed_name, version, behind, equal, lag_s, at, counts, set_count, total, scope = row
+    name, feed_id, feed_name, version, behind, equal, lag_s, at, counts, late, set_count, total, scope = row
     return Instance(
         name=name,
         feed_id=feed_id,
@@ -91,6 +129,7 @@ def _instance(row: tuple[Any, ...]) -> Instance:
         lag_s=lag_s,
         at=at,
         counts=orjson.loads(counts or "{}"),
+        late=tuple(Late(**one) for one in orjson.loads(late or "[]")),
         set_count=set_count,
         set_hash=bytes(total).hex(),
         narrowed=not scope.endswith(";"),
@@ -99,8 +138,8 @@ def _instance(row: tuple[Any, ...]) -> Instance:
 
 # A row for each instance of the partner's own that spoke lately, the newest word first: what it said, and its set.
 _RECEIPTS = """
-SELECT r.instance, s.feed_id, f.name, r.version, s.place - r.place, r.equal, r.lag_s, r.at, r.counts::text, s.count,
-       s.total, s.scope
+SELECT r.instance, s.feed_id, f.name, r.version, s.place - r.place, r.equal, r.lag_s, r.at, r.counts::text,
+       r.late::text, s.count, s.total, s.scope
 FROM indicators_feedset s
 JOIN indicators_receipt r ON r.feed_set_id = s.id
 LEFT JOIN indicators_feed f ON f.id = s.feed_id

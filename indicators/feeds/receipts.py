@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from exchange import clock
 from exchange.errors import Refused
+from exchange.lists import pages
 from indicators.feeds import deltas
 from indicators.feeds.filters import Filter
 from indicators.models import Change, FeedSet, InForce, Receipt, Release
@@ -36,6 +37,7 @@ def take(viewer: Viewer, wanted: Filter, *, feed: str, said: Mapping[str, Any]) 
     for name, count in counts.items():
         if not 0 <= count < 2**53:
             raise Refused("A number from 0 on.", code="bad-receipt", at=f"/{name}")
+    late = _late(said.get("late") or ())
     met = tallying.read(said.get("met") or (), now=clock.now())
     pk, place = deltas.place_of(viewer, wanted, feed=feed, cursor=said.get("cursor") or "")
     tallying.take(viewer, met, by=instance)
@@ -55,6 +57,7 @@ def take(viewer: Viewer, wanted: Filter, *, feed: str, said: Mapping[str, Any]) 
             "place": place,
             "equal": equal,
             "counts": counts,
+            "late": late,
             "lag_s": said.get("lag_s"),
             "at": clock.now(),
         },
@@ -63,6 +66,25 @@ def take(viewer: Viewer, wanted: Filter, *, feed: str, said: Mapping[str, Any]) 
     for old in held[_MOST_INSTANCES:]:
         old.delete()
     return equal
+
+
+def _late(said: Sequence[Any]) -> list[dict[str, Any]]:
+    """Which parts an instance says are behind. Raises Refused naming the field; nothing else of it is kept."""
+    if len(said) > len(pages.PARTS):
+        raise Refused("Each kind of part once.", code="bad-receipt", at="/late")
+    found: list[dict[str, Any]] = []
+    for place, one in enumerate(said):
+        at = f"/late/{place}"
+        if not isinstance(one, dict) or set(one) - {"part", "count", "behind_s"}:
+            raise Refused("A part, count and behind_s.", code="bad-receipt", at=at)
+        if one.get("part") not in pages.PARTS or any(one["part"] == other["part"] for other in found):
+            raise Refused(f"Each once: {', '.join(pages.PARTS)}.", code="bad-receipt", at=f"{at}/part")
+        numbers = {"count": one.get("count", 1), "behind_s": one.get("behind_s")}
+        for name, number in numbers.items():
+            if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**31:
+                raise Refused("A number from 0 on.", code="bad-receipt", at=f"{at}/{name}")
+        found.append({"part": one["part"], **numbers})
+    return found
 
 
 def _note_release(feed_set: FeedSet, instance: str, place: int) -> None:

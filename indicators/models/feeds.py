@@ -145,6 +145,7 @@ class Receipt(models.Model):
         null=True, help_text="Whether its set hash was the exchange's; null where it was ahead."
     )
     counts = models.JSONField(default=dict)
+    late = models.JSONField(null=True, help_text="Kinds of its parts that lack something, how many, for how long.")
     lag_s = models.FloatField(null=True)
     at = models.DateTimeField()
     since = models.DateTimeField(default=clock.now, db_default=Now(), help_text="When it said so for the first time.")

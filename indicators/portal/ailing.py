@@ -30,6 +30,14 @@ def systems(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
                 gettext("not the set of {feed}; its last good one stays").format(feed=feed),
                 gettext("Look"), page, value=instance, after=gettext("differs from the feed it enforces"), at=at,
             )  # fmt: skip
+        elif one.late and one.state != "silent":
+            yield Item(
+                "tonight", "systems", "server", "warn", gettext("Agent"),
+                gettext("{parts} · of the feed {feed}; what came and went since is not in force there").format(
+                    parts=one.late_words, feed=feed
+                ),
+                gettext("Look"), page, value=instance, after=gettext("is late in part"), at=at,
+            )  # fmt: skip
         elif one.state == "silent":
             yield Item(
                 "week", "systems", "server", "warn", gettext("Agent"),

@@ -31,6 +31,7 @@ class FakeExchange:
         self.altered: list[bytes] = []  # bodies of the delta that are sent as they stand, before good ones
         self.endless: Callable[[str], bytes] | None = None  # makes each page of the delta of the cursor that was sent
         self.acks: list[dict] = []
+        self.unknown: set[str] = set()  # what an acknowledgement is refused for
         self.min_wait: float = 0
         self.retry_after = ""  # of answers that are no success
         self.snapshots: list[tuple[int, dict | bytes]] = []  # answers to who asks for one, then there is none
@@ -59,9 +60,11 @@ class FakeExchange:
             def do_POST(self):
                 document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 fake.acks.append(document)
-                self.send_response(204 if fake.proved else 404)
-                self.send_header("Content-Length", "0")
+                body = b'{"code": "unknown-property"}' if fake.unknown & set(document) else b""
+                self.send_response(422 if body else 204 if fake.proved else 404)
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, *args):
                 pass

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exchange.agent import following, hook
+from exchange.agent import acknowledging, following, hook
 from tests import forked
 from tests.postgres import ROOT
 from tests.waiting import DEADLINE_S, until
@@ -133,7 +133,8 @@ def test_following_runs_the_hook_again_until_it_is_good(fake, following, tmp_pat
     assert len(runs.read_text()) == 3
 
 
-def test_a_list_that_its_command_did_not_load_is_not_acknowledged(fake, client, job):
+def test_a_list_that_its_command_did_not_load_is_not_acknowledged(fake, client, job, monkeypatch):
+    monkeypatch.setattr(acknowledging, "LATE_S", 0.0)
     hooked = replace(job, hook=True)
     good, bad = (following.Means(say=print, warn=print, command=word) for word in ("true", "false"))
     fake.publish("aster", "i1", "a")
@@ -145,6 +146,8 @@ def test_a_list_that_its_command_did_not_load_is_not_acknowledged(fake, client, 
     assert [ack["set_count"] for ack in fake.acks] == ([1, 1] if fake.proved else [])
     following.once(client, hooked, good)
     assert [ack["set_count"] for ack in fake.acks] == ([1, 1, 2] if fake.proved else [])
+    late = [[one["part"] for one in ack.get("late", [])] for ack in fake.acks]
+    assert late == ([[], ["command"], []] if fake.proved else [])
 
 
 def test_a_command_that_is_not_there_is_one_sentence(fake, agent, tmp_path):

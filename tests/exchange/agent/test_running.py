@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
-from exchange.agent import cli, counting, explaining, jobs, loading, output, outputs
+from exchange.agent import acknowledging, cli, counting, explaining, jobs, loading, output, outputs
 from exchange.agent.blocklist import Blocklist
 from exchange.agent.configuration import Settings
 from exchange.agent.policy import Policy
@@ -262,7 +262,8 @@ def test_an_output_that_hangs_keeps_up_neither_look_ups_nor_the_kill_switch_nor_
             receiver.gate.set()
 
 
-def test_what_is_acknowledged_is_in_force_in_every_part_and_what_hangs_shows(fake, made, tmp_path):
+def test_what_is_acknowledged_is_in_force_in_every_part_and_what_hangs_shows(fake, made, tmp_path, monkeypatch):
+    monkeypatch.setattr(acknowledging, "LATE_S", 0.0)
     say(fake, FIRST)
     with closing(Receiver()) as receiver:
         agent = made(outputs=(("webhook 1", replace(receiver.sink, timeout_s=3_600)), ("f", file_of(tmp_path))))
@@ -278,6 +279,8 @@ def test_what_is_acknowledged_is_in_force_in_every_part_and_what_hangs_shows(fak
                 assert place(agent) == before != proof(agent)
                 acknowledge(agent)
                 assert (fake.acks[-1]["set_count"], fake.acks[-1]["set_hash"]) == before
+                (late,) = fake.acks[-1]["late"]
+                assert (late["part"], late["count"]) == ("webhook", 1), "its kind, not what it is called"
                 parts = agent.stands()["parts"]
                 assert [name for name, one in parts.items() if one["behind_s"] > 0] == ["webhook 1"]
                 lines = agent.metrics().decode().splitlines()
@@ -287,8 +290,21 @@ def test_what_is_acknowledged_is_in_force_in_every_part_and_what_hangs_shows(fak
                 until(lambda: place(agent) == proof(agent))
                 acknowledge(agent)
                 assert (fake.acks[-1]["set_count"], fake.acks[-1]["set_hash"]) == proof(agent)
+                assert "late" not in fake.acks[-1]
         finally:
             receiver.gate.set()
+
+
+def test_an_exchange_that_knows_of_no_late_parts_is_told_the_rest(fake, client):
+    fake.unknown = {"late"}
+    said = {"instance": "i", "cursor": "0:1"}
+    acknowledging.tell(
+        client, "all", said | {"late": acknowledging.late([("file", 61.5), ("file", 99.0), ("redis", 1)])}
+    )
+    assert fake.acks == [said | {"late": [{"part": "file", "count": 2, "behind_s": 99}]}, said]
+    fake.unknown = {"cursor"}
+    with pytest.raises(ApiError):
+        acknowledging.tell(client, "all", said)
 
 
 def test_look_ups_that_could_not_be_brought_up_to_date_are_not_acknowledged(fake, made, monkeypatch, tmp_path):

@@ -401,6 +401,36 @@ def test_a_receipt_says_what_was_applied_and_is_told_whether_it_is_equal(aster, 
     assert code(borealis.send("POST", "feeds/all/acks", said | {"blocked": -1}), 422) == "bad-receipt"
 
 
+LATE = {"part": "file", "count": 2, "behind_s": 90}
+
+
+def test_an_instance_says_which_kinds_of_its_parts_are_late_and_nothing_else_of_them(aster, borealis):
+    aster.push(build.an_indicator())
+    reader = Subscriber(borealis)
+    reader.catch_up()
+
+    def said(late):
+        return borealis.send("POST", "feeds/all/acks", {"instance": "i1", "cursor": reader.cursor, "late": late})
+
+    for late, at in (
+        ([{**LATE, "part": "our WAF"}], "/late/0/part"),
+        ([LATE, LATE], "/late/1/part"),
+        ([{**LATE, "part": ["file"]}], "/late/0/part"),
+        ([{**LATE, "behind_s": 1.5}], "/late/0/behind_s"),
+        ([{**LATE, "count": 2**31}], "/late/0/count"),
+        ([{**LATE, "name": "our WAF"}], "/late/0"),
+        ([LATE] * 7, "/late"),
+        ("file", "/late"),
+    ):
+        answered = said(late)
+        assert read(answered, 422)["errors"][0]["field"] == at
+        assert b"WAF" not in answered.content
+    assert not Receipt.unrestricted.exists()
+    for late in ([LATE], [], None):
+        assert read(said(late)) == {"equal": None}
+        assert Receipt.unrestricted.get().late == (late or [])
+
+
 @pytest.mark.django_db(transaction=True)
 def test_agents_on_one_key_and_publishers_at_once_end_with_one_set(aster, borealis):
     """Two subscribers follow while two publishers push and revoke; nobody errs, and all hold the same at the end."""

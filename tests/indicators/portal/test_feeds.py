@@ -106,7 +106,7 @@ def test_a_feed_is_deleted_once_nothing_uses_it_and_is_nobody_elses(cast):
     assert client.post("/subscriptions/feeds/all", {"do": "delete"}).status_code == 422, "that one stays"
 
 
-def an_instance(cast, feed, name, *, place=5, equal=True, ago_s=1, counts=None, of="aster"):
+def an_instance(cast, feed, name, *, place=5, equal=True, ago_s=1, counts=None, of="aster", late=None):
     """A receipt as `feeds.receipts` writes it."""
     feed_set, _ = FeedSet.unrestricted.get_or_create(
         partner=getattr(cast, of),
@@ -120,6 +120,7 @@ def an_instance(cast, feed, name, *, place=5, equal=True, ago_s=1, counts=None, 
         place=place,
         equal=equal,
         counts=counts or {"blocked": 3},
+        late=late,
         lag_s=0.4,
         at=clock.now() - timedelta(seconds=ago_s),
     )
@@ -144,6 +145,18 @@ def test_instances_stand_by_feed_the_worst_first(cast):
     assert "elsewhere" in text(client.get("/subscriptions/feeds/all"))
     home = text(client.get("/"))
     assert f"/subscriptions/feeds/{feed.pk}" in home, "the inbox leads to the feed that ails"
+
+
+def test_parts_of_an_instance_that_are_late_show_at_the_feed_and_at_home(cast):
+    client = signed_in(cast.aster)
+    feed = a_feed(client)
+    late = [{"part": "file", "count": 2, "behind_s": 7_300}, {"part": "webhook", "count": 1, "behind_s": 185}]
+    an_instance(cast, feed, "us-east-1", late=late)
+    for page in (f"/subscriptions/feeds/{feed.pk}", "/"):
+        assert "a file (2) for 2 h, a webhook for 3 min" in text(client.get(page)), page
+    assert "Lags" in text(client.get(f"/subscriptions/feeds/{feed.pk}"))
+    Receipt.unrestricted.update(late=[])
+    assert "a webhook for" not in text(client.get("/"))
 
 
 def test_what_was_given_up_is_told_and_replayed(cast):
