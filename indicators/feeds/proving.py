@@ -308,11 +308,12 @@ def _settle(feed_set: FeedSet, found: Iterable[Found], held: Sequence[Found], to
             continue
         if old is not None:
             total.drop(_element(key, old))
-            if old.holding != one.holding:
-                replaced.append(old.holding)
         total.add(_element(key, one))
         reason = told.get((one.source, one.stix_id))
         feed_set.place += 1
+        if old is not None and old.holding != one.holding:
+            replaced.append(old.holding)
+            feed_set.lost = feed_set.place  # no row says what became of the old one
         came = one._replace(came=feed_set.place if old is None else old.came)
         rows.append(_row(feed_set, came, reason="", at=reason.at if reason else now, now=next(moments)))
     feed_set.count, feed_set.total = total.count, total.total.to_bytes(32)

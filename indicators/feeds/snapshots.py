@@ -85,8 +85,9 @@ def lost(viewer: Viewer, feed_set: FeedSet, *, since: int) -> bool:
     """Whether its reader lost anything that the set held at a place of it, or nobody knows any more.
 
     What left the set for another reason, as by the filter, may have been lost later: so its reader is asked for, too.
+    Of what another holding of its id and source stands in for, the set alone says so.
     """
-    if not feed_set.complete or not feed_set.pruned <= since <= feed_set.place:
+    if not feed_set.complete or not max(feed_set.pruned, feed_set.lost) <= since <= feed_set.place:
         return True
     unseen = ~Q(holding__audience__in=audiences_visible_to(viewer).values("pk"))
     left = InForce.unrestricted.filter(feed_set=feed_set, place__gt=since).exclude(removed="")

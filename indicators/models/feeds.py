@@ -58,6 +58,9 @@ class FeedSet(models.Model):
     complete = models.BooleanField(default=False, help_text="Whether it has followed the log to its end.")
     place = models.BigIntegerField(default=0)
     pruned = models.BigIntegerField(default=0)
+    lost = models.BigIntegerField(
+        default=0, db_default=0, help_text="Up to here a holding may have been lost for which another one stands."
+    )
     count = models.BigIntegerField(default=0)
     total = models.BinaryField(max_length=32, default=bytes(32))
     looked_at = models.DateTimeField(

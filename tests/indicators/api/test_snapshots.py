@@ -158,3 +158,17 @@ def test_what_nobody_asks_for_goes(aster, borealis, kept):
         snapshots.forget()
     assert (list(kept.iterdir()), Snapshot.unrestricted.count()) == ([], 0)
     proving.forget()
+
+
+def test_what_another_of_its_source_stands_in_for_is_in_no_old_file_once_it_is_lost(cast, aster, borealis, cygnus):
+    """Two publish under one id through the exchange, so that the older stands for both, and takes it back."""
+    build.a_ring(cast.aster, cast.borealis, cast.cygnus, slug="second")
+    stix = build.an_indicator()
+    for extension in stix["extensions"].values():
+        extension["attribution"] = "exchange"
+    aster.push(stix | {"name": "The first"}, query="?groups=second")
+    borealis.push(stix | {"name": "The second"}, query="?groups=second")
+    assert b"The first" in gzip.decompress(whole(made(cygnus)))
+    withdraw(aster, stix)
+    held = gzip.decompress(whole(made(cygnus)))  # which was not there before
+    assert (b"The first" in held, b"The second" in held) == (False, True)
