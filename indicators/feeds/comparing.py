@@ -43,10 +43,10 @@ class TookTooLong(Exception):
 _IN_TIME = {"statement_timeout": "20s"}
 
 
-def _seen(viewer: Viewer, wanted: Filter, *, of: str = "TRUE") -> tuple[str, dict[str, Any]]:
+def _seen(viewer: Viewer, wanted: Filter, *, of: str) -> tuple[str, dict[str, Any]]:
     """What the viewer sees live, is not disarmed for it, and the filter lets through: a query, and its parameters.
 
-    `of` says of which holdings `h`.
+    `of` says of which holdings `h`, with their newest versions `o`.
     """
     conditions, parameters = wanted.sql(viewer)
     disarmed = standing.is_disarmed(by_standing=not wanted.says_standing)
@@ -85,7 +85,7 @@ def moved(viewer: Viewer, feed_set: FeedSet, wanted: Filter) -> list[str]:
     All of both is compared, by the store: for a filter that asks for what moves without a change in the log. In a
     transaction, which goes on where that takes too long. Raises TookTooLong.
     """
-    seen, parameters = _seen(viewer, wanted)
+    seen, parameters = _seen(viewer, wanted, of=_OF_ALL)
     asked = {**parameters, "feed_set": feed_set.pk}
     try:
         with transaction.atomic():
@@ -98,16 +98,19 @@ def moved(viewer: Viewer, feed_set: FeedSet, wanted: Filter) -> list[str]:
 
 #: Holdings of some ids, found by the unique index over ids and publishers. A text of its own: what is prepared is
 #: planned for all values, and one text for these or all (`ids IS NULL OR …`) would read all at each page of a delta.
-_OF_THESE = "h.stix_id = ANY(%(ids)s)"
+#: OFFSET 0 and LIMIT 1, for with the rest of the rule PostgreSQL would look for all that the viewer sees besides.
+_OF_THESE = """
+(SELECT * FROM indicators_holding h WHERE h.stix_id = ANY(%(ids)s) OFFSET 0) h
+CROSS JOIN LATERAL (SELECT * FROM indicators_stixobject o WHERE o.id = h.newest_id LIMIT 1) o
+"""
+_OF_ALL = "indicators_holding h JOIN indicators_stixobject o ON o.id = h.newest_id"
 # A row for each living holding.
 _SEEN = """
 SELECT h.id, o.id AS version, h.audience_id, h.publisher_id, p.name, h.stix_id, o.sha256, o.valid_until, a.tlp
-FROM indicators_holding h
+FROM {of}
 JOIN partners_audience a ON a.id = h.audience_id
-JOIN indicators_stixobject o ON o.id = h.newest_id
 JOIN partners_partner p ON p.id = h.publisher_id
-WHERE h.audience_id = ANY(%(audiences)s) AND {lives}
-  AND {of} AND NOT {disarmed} {conditions}
+WHERE h.audience_id = ANY(%(audiences)s) AND {lives} AND NOT {disarmed} {conditions}
 """
 # From the ids to the set, row by row: whoever begins with the set, as PostgreSQL would while it has not counted how
 # large it is, reads all of it at each page of a delta.

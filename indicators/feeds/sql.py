@@ -267,12 +267,14 @@ WHERE named.target_id = ANY({ids}::text[])
   AND (starts_with(part.path, '/object_refs/') OR part.path IN ('/source_ref', '/target_ref'))
 UNION ALL SELECT unnest({ids}::text[])
 """
-# The holdings that carry a value, by its key.
+# The holdings that carry a value, by its key: a stretch of few keys, which PostgreSQL takes for long (OFFSET 0).
 _VALUED = """
 SELECT k.holding_id
 FROM unnest({values}::text[], {first}::uuid[], {last}::uuid[]) asked(value, first_key, last_key)
-JOIN indicators_tokenvalue v ON v.id >= asked.first_key AND v.id <= asked.last_key AND v.value = asked.value
-JOIN indicators_carries k ON k.token_value_id = v.id
+CROSS JOIN LATERAL (
+    SELECT v.id, v.value FROM indicators_tokenvalue v WHERE v.id BETWEEN asked.first_key AND asked.last_key OFFSET 0) v
+CROSS JOIN LATERAL (SELECT k.holding_id FROM indicators_carries k WHERE k.token_value_id = v.id OFFSET 0) k
+WHERE v.value = asked.value
 """
 _WORDED = f"""
 SELECT s.holding_id FROM indicators_stixobject s WHERE s.search @@ websearch_to_tsquery('simple', {{said}})

@@ -207,10 +207,12 @@ FROM indicators_stixobject o LEFT JOIN LATERAL (
            by.attribution = 0 OR sayer.publisher_id = %(viewer)s AS named, count(DISTINCT sayer.id) AS holdings
     FROM (SELECT k.token_value_id FROM indicators_carries k WHERE k.holding_id = o.holding_id) own
     JOIN indicators_tokenvalue v ON v.id = own.token_value_id AND (v.subkind <> 'psp_fp' OR v.psp_scope <> '')
-    JOIN indicators_carries also ON also.token_value_id = own.token_value_id
-    JOIN indicators_holding sayer ON sayer.id = also.holding_id AND sayer.state = 'live'
-         AND sayer.audience_id = ANY(%(audiences)s)
-    JOIN partners_audience by ON by.id = sayer.audience_id
+    CROSS JOIN LATERAL (
+        SELECT k.holding_id FROM indicators_carries k
+        WHERE k.token_value_id = own.token_value_id AND k.audience_id = ANY(%(audiences)s) OFFSET 0) also
+    CROSS JOIN LATERAL (SELECT * FROM indicators_holding h WHERE h.id = also.holding_id LIMIT 1) sayer
+    CROSS JOIN LATERAL (SELECT * FROM partners_audience a WHERE a.id = sayer.audience_id LIMIT 1) by
+    WHERE sayer.state = 'live'
     GROUP BY 1, 2
 ) said ON TRUE
 WHERE o.id = ANY(%(objects)s)

@@ -134,10 +134,14 @@ def _keys(values: set[str]) -> dict[str, list[UUID]]:
     return found
 
 
+# A row for each key of each value: by the primary key, a few keys for each (OFFSET 0). Else PostgreSQL, which takes a
+# stretch of keys for long, would read all values that are stored.
 _KEYS = """
-SELECT v.value, v.id
+SELECT asked.value, v.id
 FROM unnest(%(values)s::text[], %(first)s::uuid[], %(last)s::uuid[]) AS asked(value, first, last)
-JOIN indicators_tokenvalue v ON v.id BETWEEN asked.first AND asked.last AND v.value = asked.value
+CROSS JOIN LATERAL (
+    SELECT v.id, v.value FROM indicators_tokenvalue v WHERE v.id BETWEEN asked.first AND asked.last OFFSET 0) v
+WHERE v.value = asked.value
 """
 
 
