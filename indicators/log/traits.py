@@ -60,8 +60,8 @@ EXISTS (SELECT FROM indicators_carries own WHERE own.holding_id = h.id AND own.s
 #: Whether the holding `h` carries a network or range: another that overlaps it may come, and nobody marks it then.
 MAY_OVERLAP = "EXISTS (SELECT FROM indicators_span x WHERE x.holding_id = h.id)"
 IS_MATCHED = f"""
-EXISTS (SELECT FROM indicators_carries own JOIN indicators_tokenvalue v ON v.id = own.token_value_id AND v.shared
-        WHERE own.holding_id = h.id) OR {MAY_OVERLAP}
+EXISTS (SELECT FROM (SELECT own.token_value_id FROM indicators_carries own WHERE own.holding_id = h.id OFFSET 0) own
+        JOIN indicators_tokenvalue v ON v.id = own.token_value_id AND v.shared) OR {MAY_OVERLAP}
 """
 _JUDGED = "EXISTS (SELECT FROM indicators_opinion j WHERE j.holding_id = h.id)"
 
@@ -88,14 +88,20 @@ SELECT gin_clean_pending_list(coalesce(part.inhrelid, 'change_by_trait'::regclas
 FROM (SELECT) one LEFT JOIN pg_inherits part ON part.inhparent = 'change_by_trait'::regclass
 """
 
+# Rows of the log by their keys: PostgreSQL, which guesses how many a part of a WITH has, takes arrays for short.
+_TOLD = "unnest(ARRAY(SELECT channel FROM theirs_told), ARRAY(SELECT seq FROM theirs_told)) told(channel, seq)"
 # Of values that were shared just now (`made`): the rows of older objects that carry them say so, too.
 MARK_MATCHED = f"""
-older AS MATERIALIZED (
-    SELECT c.channel, c.seq FROM (
-        SELECT DISTINCT h.newest_id FROM made
-        JOIN indicators_carries k ON k.token_value_id = made.id
-        JOIN indicators_holding h ON h.id = k.holding_id
-    ) n JOIN indicators_change c ON c.version_id = n.newest_id AND c.traits IS NOT NULL
+theirs_told AS MATERIALIZED (
+    SELECT DISTINCT c.channel, c.seq FROM made
+    CROSS JOIN LATERAL (SELECT k.holding_id FROM indicators_carries k WHERE k.token_value_id = made.id OFFSET 0) k
+    CROSS JOIN LATERAL (SELECT h.newest_id FROM indicators_holding h WHERE h.id = k.holding_id LIMIT 1) h
+    CROSS JOIN LATERAL (
+        SELECT c.channel, c.seq FROM indicators_change c
+        WHERE c.version_id = h.newest_id AND c.traits IS NOT NULL OFFSET 0) c
+), older AS MATERIALIZED (
+    SELECT c.channel, c.seq FROM {_TOLD}
+    JOIN indicators_change c ON c.channel = told.channel AND c.seq = told.seq AND c.traits IS NOT NULL
     ORDER BY c.channel, c.seq FOR NO KEY UPDATE OF c
 )
 UPDATE indicators_change c SET traits = c.traits || {number(f"'{MATCHED}'", "c.channel", "c.seq")}

@@ -103,15 +103,21 @@ class Voice:
         return ref in self._shared
 
 
-# A row for each of these ids that the publisher does not hold yet, and each way in which it shows what refers to it.
+# A row for each of these ids that the publisher does not hold yet, and each way in which it shows what refers to it:
+# from these ids alone to what refers to them, each found by its key.
 _POINTING = """
-SELECT DISTINCT r.target_id, a.attribution
-FROM indicators_reference r
-JOIN indicators_stixobject o ON o.id = r.version_id
-JOIN indicators_holding h ON h.id = o.holding_id AND h.publisher_id = %(by)s
-JOIN partners_audience a ON a.id = h.audience_id
-WHERE r.target_id = ANY(%(ids)s) AND NOT EXISTS (
-    SELECT FROM indicators_holding held WHERE held.stix_id = r.target_id AND held.publisher_id = %(by)s)
+SELECT DISTINCT new.id, a.attribution
+FROM (
+    SELECT asked.id FROM unnest(%(ids)s::text[]) asked(id)
+    WHERE NOT EXISTS (
+        SELECT FROM indicators_holding held WHERE held.stix_id = asked.id AND held.publisher_id = %(by)s)
+    OFFSET 0
+) new
+CROSS JOIN LATERAL (SELECT r.version_id FROM indicators_reference r WHERE r.target_id = new.id OFFSET 0) r
+CROSS JOIN LATERAL (SELECT o.holding_id FROM indicators_stixobject o WHERE o.id = r.version_id LIMIT 1) o
+CROSS JOIN LATERAL (SELECT h.* FROM indicators_holding h WHERE h.id = o.holding_id LIMIT 1) h
+CROSS JOIN LATERAL (SELECT a.attribution FROM partners_audience a WHERE a.id = h.audience_id LIMIT 1) a
+WHERE h.publisher_id = %(by)s
 """
 
 

@@ -67,16 +67,16 @@ def versions_within(message: Message, publisher_id: UUID, stix_ids: Iterable[str
     return read
 
 
-# A row for each version; walks the unique index by id, then the versions of each holding.
+# A row for each version; walks the unique index by id, then the versions of each holding (OFFSET 0).
 _VERSIONS = """
 SELECT h.stix_id, o.modified, h.id, o.id, o.sha256, h.state, o.id IS NOT DISTINCT FROM h.newest_id, o.revoked,
        h.audience_id, a.tlp, a.use = 'withdrawn' OR coalesce(x.hidden_from = 'all', false),
        coalesce(x.hidden_from = 'others', false), a.attribution, CASE WHEN a.attribution = 1 THEN a.groups END,
        o.version, o.correction
-FROM indicators_holding h JOIN partners_audience a ON a.id = h.audience_id
-JOIN indicators_stixobject o ON o.holding_id = h.id
-LEFT JOIN indicators_hidden x ON x.version_id = o.id
-WHERE h.publisher_id = %s AND h.stix_id = ANY(%s::text[])
+FROM (SELECT h.* FROM indicators_holding h WHERE h.publisher_id = %s AND h.stix_id = ANY(%s::text[]) OFFSET 0) h
+CROSS JOIN LATERAL (SELECT a.* FROM partners_audience a WHERE a.id = h.audience_id LIMIT 1) a
+CROSS JOIN LATERAL (SELECT o.* FROM indicators_stixobject o WHERE o.holding_id = h.id OFFSET 0) o
+LEFT JOIN LATERAL (SELECT x.hidden_from FROM indicators_hidden x WHERE x.version_id = o.id LIMIT 1) x ON true
 ORDER BY o.correction
 """
 

@@ -207,10 +207,11 @@ SOURCE = (
     "hashtextextended(concat_ws(':', {a}.publisher_id, {a}.attribution,"
     " CASE WHEN {a}.attribution = 1 THEN {a}.groups[1] END), 0)"
 )
-#: Of a holding `found.holding` whether another source carries one of its values, too, or did.
+#: Of a holding `found.holding` whether another source carries one of its values, too, or did. From the holding to its
+#: values (OFFSET 0): it is asked under the order lock, where nobody may read all values that are shared.
 IS_SHARED = """
-EXISTS (SELECT FROM indicators_carries k JOIN indicators_tokenvalue v ON v.id = k.token_value_id AND v.shared
-        WHERE k.holding_id = found.holding)
+EXISTS (SELECT FROM (SELECT k.token_value_id FROM indicators_carries k WHERE k.holding_id = found.holding OFFSET 0) k
+        JOIN indicators_tokenvalue v ON v.id = k.token_value_id AND v.shared)
 """
 #: The audiences that a value is said to by what lives, as a part of FROM: each is one look at an index, however many
 #: say it to one. `{value}` is the value's key.
@@ -295,16 +296,16 @@ SELECT new.*, {_SAID_TO.format(holding="new.holding")}
 FROM unnest(%s::bigint[], %s::smallint[], %s::uuid[], %s::text[], %s::text[])
      AS new(holding, place, value, subkind, suppressed_by)
 """
-# Walks the values of each holding. What others made shared meanwhile is looked at again once its row is locked.
+# Walks the values of each holding, by their keys. What others made shared meanwhile is looked at again once its row is
+# locked.
 _SHARE = f"""
 WITH theirs AS MATERIALIZED (
     SELECT DISTINCT v.id
-    FROM indicators_carries k
-    JOIN indicators_holding h ON h.id = k.holding_id
-    JOIN partners_audience a ON a.id = h.audience_id
-    JOIN indicators_tokenvalue v ON v.id = k.token_value_id
-    WHERE k.holding_id = ANY(%s::bigint[])
-      AND NOT v.shared AND v.first_source <> {SOURCE.format(a="a")} AND {_COMPARABLE}
+    FROM (SELECT k.* FROM indicators_carries k WHERE k.holding_id = ANY(%s::bigint[]) OFFSET 0) k
+    CROSS JOIN LATERAL (SELECT h.audience_id FROM indicators_holding h WHERE h.id = k.holding_id LIMIT 1) h
+    CROSS JOIN LATERAL (SELECT a.* FROM partners_audience a WHERE a.id = h.audience_id LIMIT 1) a
+    CROSS JOIN LATERAL (SELECT v.* FROM indicators_tokenvalue v WHERE v.id = k.token_value_id LIMIT 1) v
+    WHERE NOT v.shared AND v.first_source <> {SOURCE.format(a="a")} AND {_COMPARABLE}
 ), locked AS MATERIALIZED (
     SELECT v.id FROM indicators_tokenvalue v
     WHERE v.id = ANY(ARRAY(SELECT id FROM theirs)) AND NOT v.shared ORDER BY v.id FOR NO KEY UPDATE
