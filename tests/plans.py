@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from django.db import connection
 
+from exchange import sql as house
+
 #: Tables that grow with what is published.
 BIG = {
     *("indicators_holding", "indicators_stixobject", "indicators_carries", "indicators_tokenvalue"),
@@ -44,10 +46,52 @@ def watched():
                 cursor.execute(f"RESET {name}")
 
 
+@contextmanager
+def planned():
+    """The plans for all values of what is prepared in the block, also of what writes: nothing is run again."""
+    seen: dict[str, dict[str, str]] = {}
+
+    def note(execute, sql, parameters, many, context):
+        if "settings" in context:  # by `exchange.sql`
+            seen[sql] = context["settings"]
+        return execute(sql, parameters, many, context)
+
+    plans: list[dict] = []
+    with connection.execute_wrapper(note):
+        yield plans
+    with connection.cursor() as cursor:
+        for sql, settings in seen.items():
+            if sql.split(maxsplit=1)[0] not in {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE"}:
+                continue
+            for name, value in settings.items():
+                cursor.execute(f"SET LOCAL {name} = {value}")
+            cursor.execute(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + house._numbered(sql)[0])
+            plans.append(cursor.fetchone()[0][0]["Plan"])
+            for name in settings:
+                cursor.execute(f"RESET {name}")
+
+
+def whole(plans) -> list[str]:
+    """What reads a big table from its beginning to its end."""
+    return [
+        f"{node['Node Type']} of {node['Relation Name']} {node['Alias']}: {node.get('Filter')}"
+        for plan in plans
+        for node in nodes(plan)
+        if node.get("Relation Name") in BIG
+        and node["Node Type"] in {"Seq Scan", "Index Scan", "Index Only Scan"}
+        and "Index Cond" not in node
+    ]
+
+
 def nodes(plan):
     yield plan
     for inner in plan.get("Plans", ()):
         yield from nodes(inner)
+
+
+def of_table(name: str, plans) -> list[dict]:
+    """The nodes that look at a table."""
+    return [node for plan in plans for node in nodes(plan) if node.get("Relation Name") == name]
 
 
 def read_by(plans) -> int:

@@ -1,7 +1,7 @@
 """Databases of their own, for tests that migrate, and the tests' own without statistics."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -66,6 +66,17 @@ def somebody_waits() -> bool:
             " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0)"
         )
         return bool(cursor.fetchone()[0])
+
+
+def pretend_many(tables: Iterable[str], *, rows: int = 1_000_000) -> None:
+    """Have the tests' store plan as if these tables had so many rows, until ANALYZE or `forget_statistics`."""
+    with connection.cursor() as cursor:
+        for table in tables:
+            cursor.execute(
+                "SELECT pg_restore_relation_stats('schemaname', 'public', 'relname', %s::text,"
+                " 'relpages', greatest(1, pg_relation_size(%s::regclass) / 8192)::int, 'reltuples', %s::real)",
+                [table, table, rows],
+            )
 
 
 def forget_statistics() -> None:

@@ -13,6 +13,7 @@ from django.db import connection
 from indicators import reading
 from indicators.feeds import spelling
 from indicators.feeds.filters import Filter
+from indicators.models import StixObject
 from indicators.reading.selecting import Selection
 from indicators.stix import making
 from partners import sharing
@@ -39,10 +40,15 @@ def as_before(django_db_setup, django_db_blocker):
 def test_pages_and_look_ups_read_what_they_return_and_filters_no_more():
     reader = scale.a_crowd(partners=PARTNERS, groups=GROUPS, objects=OBJECTS)[3]
     _read_what_they_return(reader)  # without statistics
+    scale.values_are_found_by_their_keys(reader)
     scale.a_feed_reads_what_is_new(reader)
+    scale.writing_reads_no_table_whole(reader)
+    scale.what_is_pointed_to_is_not_read_where_it_is_held(reader)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     _read_what_they_return(reader)
+    scale.values_are_found_by_their_keys(reader)
+    scale.writing_reads_no_table_whole(reader)
     _few_objects_among_many_read_few_rows(reader)
 
 
@@ -68,7 +74,7 @@ RARE = (
 
 
 def _read_what_they_return(reader) -> None:
-    scale.read_what_they_return(reader, objects=OBJECTS, page_of=PAGE)
+    scale.read_what_they_return(reader, objects=StixObject.unrestricted.count(), page_of=PAGE)
     scale.look_ups_read_what_they_return(reader)
 
 

@@ -12,18 +12,23 @@ from datetime import timedelta
 from django.db import connection
 
 from bench import filling
+from exchange import sql
 from indicators import reading
-from indicators.feeds import deltas
+from indicators.ending import withdrawing
+from indicators.feeds import comparing, deltas, spelling
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes
-from indicators.models import Change, StixObject
+from indicators.models import Carries, Change, Holding, Reference, StixObject
+from indicators.portal.paste import asking
+from indicators.publishing import attributing
+from indicators.reading import listing
 from indicators.reading.selecting import Selection
 from partners import sharing
 from partners.models import Group
 from partners.scopes import Scope
 from partners.viewer import Viewer
 from tests import build, stores
-from tests.plans import read_by, watched
+from tests.plans import BIG, of_table, planned, read_by, watched, whole
 
 #: Rows that are read besides: the end of the log, and where a date lies in it.
 SLACK = 4
@@ -111,6 +116,51 @@ def a_feed_reads_what_is_new(reader: Viewer, *, of_each: int = 12) -> None:
         cursor = told.cursor
         with connection.cursor() as statement:
             statement.execute("ANALYZE")
+
+
+def writing_reads_no_table_whole(publisher: Viewer) -> None:
+    """One object and many, new, revised and withdrawn: by the plans for all values, as if there were a million of each."""
+    stores.pretend_many(BIG)
+    slugs = (Group.objects.get(pk=min(publisher.group_ids)).slug,)
+    one, *many = [build.an_indicator() for _ in range(30)]
+    with planned() as plans:
+        build.publish(publisher, one, groups=slugs)
+        build.publish(publisher, *many, groups=slugs)
+        build.publish(publisher, one | {"modified": build.later()}, groups=slugs)
+        withdrawing.withdraw(publisher, [one["id"]])
+    assert len(plans) > 10
+    assert whole(plans) == []
+
+
+def what_is_pointed_to_is_not_read_where_it_is_held(publisher: Viewer) -> None:
+    """Who shows itself by another name is asked what refers to new objects: not all that refers to those it holds."""
+    held = Holding.unrestricted.filter(publisher=publisher.partner_id).first().stix_id
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO indicators_reference (version_id, place, path, target_id)"
+            " SELECT id, 99, '/object_refs/0', %s FROM indicators_stixobject",
+            [held],
+        )
+    with watched() as plans:
+        assert sql.ask(attributing._POINTING, {"by": publisher.partner_id, "ids": [held]}) == []
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in of_table("indicators_reference", plans)) == 0
+    Reference.unrestricted.filter(place=99).delete()
+
+
+def values_are_found_by_their_keys(reader: Viewer, *, of_each: int = 10) -> None:
+    """What is pasted, what a filter of a feed names, and who says the values of a page."""
+    told = reading.page(reader, Selection(once=True), limit=20).statements
+    value = Carries.unrestricted.filter(holding__newest_id=told[0].object_id).first().token_value.value
+    with watched() as plans:
+        assert list(asking._keys({value})) == [value]
+    assert read_by(plans) <= SLACK
+    filtered, ids = Filter(spelling.read_text(f"words:{value}")), [one.stix_id for one in told]
+    with watched() as plans:
+        assert [one.stix_id for one in comparing.found(reader, filtered, ids=ids)] == [told[0].stix_id]
+    assert read_by(plans) <= of_each * len(ids) + SLACK
+    with watched() as plans:
+        assert len(listing.sayers(reader, [one.object_id for one in told])) == len(told)
+    assert read_by(plans) <= of_each * len(told) + SLACK
 
 
 def look_ups_read_what_they_return(reader: Viewer) -> None:

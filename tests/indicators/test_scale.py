@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
+from indicators.models import StixObject
 from tests.indicators import scale
 
 pytestmark = pytest.mark.django_db
@@ -13,7 +14,12 @@ OBJECTS, PAGE = 6_000, 200
 
 def test_pages_and_deltas_read_what_they_return():
     reader = scale.a_crowd(partners=10, groups=20, objects=OBJECTS)[3]
+    scale.values_are_found_by_their_keys(reader)  # without statistics
+    scale.writing_reads_no_table_whole(reader)
+    scale.what_is_pointed_to_is_not_read_where_it_is_held(reader)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
-    scale.read_what_they_return(reader, objects=OBJECTS, page_of=PAGE, of_each=10)
+    scale.read_what_they_return(reader, objects=StixObject.unrestricted.count(), page_of=PAGE, of_each=10)
     scale.a_feed_reads_what_is_new(reader)
+    scale.values_are_found_by_their_keys(reader)
+    scale.writing_reads_no_table_whole(reader)
