@@ -21,6 +21,7 @@ from tests.indicators.campaigns.test_placing import campaign_of
 from tests.journeys import axe
 from tests.journeys.test_portal import (  # noqa: F401 - fixtures
     CHROMIUM,
+    CUT_OFF,
     cast,
     chromium,
     no_sideways_scrolling,
@@ -82,6 +83,9 @@ def test_a_picture_is_saved_as_png(page, live_server, pool):  # noqa: F811
     with page.expect_download() as download:
         page.click("text=PNG")
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    for width in (320, 390, 768):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(CUT_OFF) == [], width
 
 
 def test_a_campaign_is_read_and_judged_without_a_script(chromium, live_server, pool):  # noqa: F811

@@ -14,6 +14,7 @@ from tests.journeys import axe
 from tests.journeys.test_campaigns import pool  # noqa: F401 - fixture
 from tests.journeys.test_portal import (  # noqa: F401 - fixtures
     CHROMIUM,
+    CUT_OFF,
     cast,
     chromium,
     go_to,
@@ -82,6 +83,7 @@ def test_many_are_judged_while_the_page_looks_again(page, live_server, cast):  #
     page.click("#acts button[value=judge]")
     page.wait_for_selector("text=One opinion on 2 of others")
     assert axe.faults(page) == []
+    assert page.evaluate(CUT_OFF) == []
     assert no_sideways_scrolling(page)
     page.click("button[value='agree:confirmed_here']")
     expect(page.get_by_role("progressbar")).to_be_visible()

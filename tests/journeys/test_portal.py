@@ -422,9 +422,21 @@ def test_all_text_has_the_contrast_that_it_needs(page, live_server, cast):
 WIDTHS = (320, 390, 641, 700, 701, 775, 899, 900, 1199, 1200, 1440, 2560)
 
 
+#: What opens below a button and is cut off at a side of the window.
+CUT_OFF = """
+[...document.querySelectorAll("details.pop")].filter((one) => one.checkVisibility()).map((one) => {
+  one.open = true;
+  const { left, right } = one.querySelector(".sheet").getBoundingClientRect();
+  one.open = false;
+  return [one.querySelector("summary").textContent.trim(), left, right];
+}).filter(([, left, right]) => left < 0 || right > document.documentElement.clientWidth)
+"""
+
+
 def test_no_page_is_wider_than_its_window(page, live_server, cast):
     token = {"token": making.token(uuid.uuid4().hex * 2)}
-    build.publish(cast.viewer("borealis"), making.account_pattern(carrier=token))
+    theirs = making.account_pattern(carrier=token)
+    build.publish(cast.viewer("borealis"), theirs)
     ours = making.account_pattern(carrier=token, name="W" * 200)
     build.publish(cast.viewer("aster"), ours)
     sign_in(page, live_server, build.a_user(cast.aster))
@@ -433,6 +445,7 @@ def test_no_page_is_wider_than_its_window(page, live_server, cast):
         "indicators",
         f"indicators/{ours['id']}",
         f"indicators/{ours['id']}/end",
+        f"indicators/{theirs['id']}",
         "matches",
         "organisation/log/",
     ):
@@ -440,6 +453,7 @@ def test_no_page_is_wider_than_its_window(page, live_server, cast):
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
             assert no_sideways_scrolling(page), (path, width)
+            assert page.evaluate(CUT_OFF) == [], (path, width)
 
 
 def test_what_is_not_found_keeps_its_navigation(page, live_server, cast):
