@@ -319,8 +319,12 @@ def test_a_list_is_published_with_tokens_made_here(page, live_server, cast, key_
     page.fill("#lines", f"anna.secret@mail.example\nfast-gate.example\n{CARD}\n10.0.0.0/8")
     page.click("#go")
     expect(page.locator("#stayed")).to_contain_text("1 line stayed in your browser")
+    page.locator("[name=line]").first.uncheck()
     page.check("[name=groups][value=ring]")
     page.wait_for_url("**groups=ring*")
+    expect(page.locator("#send")).to_have_text("Publish 1")  # what was left out stays out
+    expect(page.locator("#audience [name=groups][value=ring]")).to_be_focused()
+    page.locator("[name=line]").first.check()
     expect(page.locator("#send")).to_have_text("Publish 2")
     expect(page.locator(".reader").first).to_contain_text("Borealis")
     assert axe.faults(page) == []

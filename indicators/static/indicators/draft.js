@@ -6,7 +6,10 @@
 const lines = [...document.querySelectorAll("[name=line]")];
 const all = document.getElementById("all");
 const go = document.getElementById("send");
+const audience = document.getElementById("audience");
 const QUIET_MS = 600;
+// What a look would lose: which lines were not ticked, and where the keys were.
+const LOOKED = "exchange-looked";
 let asked = 0;
 
 const count = () => {
@@ -26,6 +29,19 @@ if (all) {
   all.addEventListener("change", () => { for (const one of lines) one.checked = all.checked; count(); });
 }
 for (const one of lines) one.addEventListener("change", count);
+if (audience) {
+  audience.addEventListener("submit", () => {
+    const { name, value } = document.activeElement;
+    const off = lines.filter((one) => !one.checked).map((one) => one.value);
+    sessionStorage.setItem(LOOKED, JSON.stringify({ at: location.pathname, off, name, value }));
+  });
+  const looked = JSON.parse(sessionStorage.getItem(LOOKED) ?? "{}");
+  sessionStorage.removeItem(LOOKED);
+  if (looked.at === location.pathname) {
+    for (const one of lines) if (looked.off.includes(one.value)) one.checked = false;
+    [...audience.elements].find((one) => one.name === looked.name && one.value === looked.value)?.focus();
+  }
+}
 // Several ticks are one look; until it is there nothing goes, for what would go has the audience of before.
 for (const one of document.querySelectorAll("#audience input")) {
   one.addEventListener("change", () => {
