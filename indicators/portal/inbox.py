@@ -19,7 +19,7 @@ from django.utils.translation import gettext, ngettext
 from exchange import clock
 from exchange.memory import Memory
 from exchange.translating import later
-from indicators import matching
+from indicators import excerpts, matching
 from indicators.campaigns import viewing
 from indicators.ending import deciding
 from indicators.models import Holding, Quarantined
@@ -139,6 +139,21 @@ def _waiting(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             gettext("Review"),
             reverse("waiting"),
             at=held.at,
+        )
+    texts = excerpts.waiting(viewer)
+    if texts:
+        yield Item(
+            "tonight",
+            "sharing",
+            "eye",
+            "blue",
+            ngettext(
+                "{n} excerpt waits for a second person", "{n} excerpts wait for a second person", len(texts)
+            ).format(n=f"{len(texts):,}"),
+            gettext("nobody reads it before"),
+            gettext("Review"),
+            reverse("waiting"),
+            at=texts[0].at,
         )
     for ending in deciding.waiting(viewer)[:_MOST]:
         yield Item(

@@ -189,9 +189,11 @@ def test_people_send_decide_and_read_it_in_the_portal(cast):
     sender.post(f"{where}/excerpt", {"text": TEXT})
     (held,) = Excerpt.unrestricted.all()
     assert TEXT in second.get("/organisation/waiting/").content.decode()
+    assert "1 excerpt waits for a second person" in second.get("/").content.decode()
     assert "Show it to people" not in sender.get("/organisation/waiting/").content.decode()
     assert TEXT not in reader.get(where).content.decode()
     second.post(f"/organisation/excerpts/{held.pk}/act", {"do": "show"})
+    assert "excerpt waits" not in second.get("/").content.decode()
     assert TEXT in reader.get(where).content.decode()
     assert outside.get(where).status_code == 404
     assert TEXT not in reader.get(f"{where}/raw").content.decode()
