@@ -1,4 +1,4 @@
-// Keys: / finds, g and a letter goes, j k move, x chooses, Enter opens, ? shows all. None works while somebody types.
+// Keys: / finds, g and a letter goes, j k move, x chooses, a goes to the acts, Enter opens, ? shows all. None works while somebody types.
 
 const typing = (target) => target.closest("input:not([type='checkbox'], [type='radio']), textarea, select, [contenteditable]");
 const rows = () => [...document.querySelectorAll("[data-list] [data-open]")].filter((row) => row.offsetParent);
@@ -22,6 +22,7 @@ const press = {
   j: () => move(1),
   k: () => move(-1),
   x: () => chosen()?.querySelector("input[type='checkbox']")?.click(),
+  a: () => document.querySelector("#acts .acts-right button:not([disabled])")?.focus(),
   g: () => { going = Date.now(); },
 };
 
