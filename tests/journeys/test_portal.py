@@ -295,6 +295,9 @@ def test_the_lines_of_a_page_and_all_that_match_are_chosen_apart(page, live_serv
     page.click("#acts button[value=revoke]")
     page.click("main button[value=revoke]")
     page.wait_for_selector("text=49 of 49 revoked")
+    page.evaluate("document.getElementById('undo').focus(); document.getElementById('undo').dataset.old = 'yes'")
+    page.wait_for_selector("#undo:not([data-old])")
+    expect(page.locator("#undo")).to_be_focused()  # where the page looked again by itself
 
 
 def test_the_api_is_tried_with_ones_own_key_which_is_kept_nowhere(page, live_server, cast):
