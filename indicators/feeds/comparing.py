@@ -13,6 +13,7 @@ from psycopg.errors import QueryCanceled
 from exchange.sql import ask
 from indicators import living
 from indicators.feeds.filters import Filter
+from indicators.log import walking
 from indicators.models import FeedSet
 from indicators.opinions import standing
 from partners import sources
@@ -74,7 +75,7 @@ def held(feed_set: FeedSet, *, ids: Sequence[str]) -> list[Found]:
     return [
         Found(holding, version, source, name, named, stix_id, bytes(sha256).hex(), until, tlp, came)
         for holding, version, source, name, named, stix_id, sha256, until, tlp, came in ask(
-            _HELD, {"feed_set": feed_set.pk, "ids": list(ids)}
+            _HELD, {"feed_set": feed_set.pk, "ids": list(ids)}, settings=walking.IN_ORDER
         )
     ]
 
@@ -113,7 +114,8 @@ JOIN partners_partner p ON p.id = h.publisher_id
 WHERE h.audience_id = ANY(%(audiences)s) AND {lives} AND NOT {disarmed} {conditions}
 """
 # From the ids to the set, row by row: whoever begins with the set, as PostgreSQL would while it has not counted how
-# large it is, reads all of it at each page of a delta.
+# large it is, reads all of it at each page of a delta. And in order, for a plan that was made while sets were empty
+# would read all of them for each id until they are counted.
 _HELD = """
 SELECT f.holding_id, f.version_id, f.source, f.source_name, f.named, h.stix_id, o.sha256, o.valid_until, f.tlp, f.came
 FROM (SELECT h.id, h.stix_id FROM indicators_holding h WHERE h.stix_id = ANY(%(ids)s) OFFSET 0) h

@@ -40,6 +40,7 @@ def as_before(django_db_setup, django_db_blocker):
 def test_pages_and_look_ups_read_what_they_return_and_filters_no_more():
     reader = scale.a_crowd(partners=PARTNERS, groups=GROUPS, objects=OBJECTS)[3]
     _read_what_they_return(reader)  # without statistics
+    scale.a_set_is_looked_up_by_keys_from_its_first_row_on(reader)
     scale.values_are_found_by_their_keys(reader)
     scale.a_feed_reads_what_is_new(reader)
     scale.writing_reads_no_table_whole(reader)

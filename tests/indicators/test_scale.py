@@ -14,6 +14,7 @@ OBJECTS, PAGE = 6_000, 200
 
 def test_pages_and_deltas_read_what_they_return():
     reader = scale.a_crowd(partners=10, groups=20, objects=OBJECTS)[3]
+    scale.a_set_is_looked_up_by_keys_from_its_first_row_on(reader)
     scale.values_are_found_by_their_keys(reader)  # without statistics
     scale.writing_reads_no_table_whole(reader)
     scale.what_is_pointed_to_is_not_read_where_it_is_held(reader)
