@@ -39,8 +39,8 @@ from partners.viewer import Viewer
 _MEDIA_TYPE = "text/event-stream"
 #: A stream ends then, and its reader comes back.
 LONGEST_S = 300.0
-#: A comment this often, so that proxies see life, and a reader that left is noticed.
-_HEARTBEAT_S = 5.0
+#: A comment this often, to the nearest time when it is asked again who follows, so that proxies see life.
+_HEARTBEAT_S = 15.0
 #: A feed whose filter moves by itself is looked at so often where nothing wakes its stream.
 _MOVES_S = 10.0
 #: Between two events, where one does not tell all.

@@ -19,10 +19,9 @@ from exchange import pooling
 
 log = get_logger()
 
-#: How long at most somebody waits before they are asked again who they are: at a stream, which shares that with others
-#: of its key, and for a page, where hundreds wait and each is asked when something is heard, before it is told.
-RECHECK_S = 0.7
-RECHECK_PAGE_S = 5.0
+#: How long at most somebody waits before they are asked again who they are, for what ends by the clock. What ends a key
+#: or changes what it may see wakes whoever waits, and nobody is told anything before they are asked.
+RECHECK_S = 5.0
 #: Those who are woken together are woken no oftener.
 TOGETHER_S = 0.05
 _RECONNECT_S = 2.0
@@ -138,7 +137,7 @@ LISTENER = Listener()
 
 @dataclass(slots=True)
 class Wait:
-    """A wait for what is heard after `heard`, or for `recheck_s`; `deadline` is when there is no more waiting.
+    """A wait for what is heard after `heard`, or for RECHECK_S; `deadline` is when there is no more waiting.
 
     `after` is how far the log was read already. `together`: see `Listener.listen`.
     """
@@ -147,12 +146,11 @@ class Wait:
     deadline: float
     after: int = 0
     together: bool = False
-    recheck_s: float = RECHECK_S
 
     @property
     def timeout_s(self) -> float:
         """How long at most, this time."""
-        return max(0.0, min(self.deadline - time.monotonic(), self.recheck_s))
+        return max(0.0, min(self.deadline - time.monotonic(), RECHECK_S))
 
     def listen(self, woken: Callable[[], None]) -> bool:
         """See `Listener.listen`."""
@@ -177,7 +175,7 @@ class Wait:
 
 def for_page(*, heard: int, deadline: float, after: int = 0) -> Wait:
     """The wait for a page that is empty so far, of one of many; `heard` is of `told`."""
-    return Wait(heard, deadline, after, together=True, recheck_s=RECHECK_PAGE_S)
+    return Wait(heard, deadline, after, together=True)
 
 
 @dataclass(frozen=True, slots=True)

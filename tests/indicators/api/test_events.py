@@ -21,8 +21,9 @@ from indicators.stix import making
 from partners import keys, sight
 from partners.groups import life
 from partners.keys import auth
-from partners.models import ApiKey, Membership, Partner
+from partners.models import ApiKey, Membership
 from partners.scopes import Scope
+from partners.waking import wake
 from tests import build
 from tests.indicators.api.caller import API, Caller, code, read
 from tests.indicators.api.test_waking import LONG_S, listener  # noqa: F401 - a fixture
@@ -46,6 +47,7 @@ def cast(transactional_db):
 def listening(listener, monkeypatch):  # noqa: F811 - the fixture
     monkeypatch.setattr(events, "LONGEST_S", float(LONG_S))
     monkeypatch.setattr(events, "_HEARTBEAT_S", 0.3)
+    monkeypatch.setattr(waking, "RECHECK_S", 0.3)
 
 
 class Reading(threading.Thread):
@@ -87,9 +89,11 @@ class Reading(threading.Thread):
         return [change["id"] for _, _, data in self.named("change") for change in data["changes"]]
 
     def go(self) -> None:
-        """Leave before it ends."""
+        """Leave before it ends, at the next sign of life."""
         self.leave = True
-        self.join(timeout=DEADLINE_S)
+        while self.is_alive():
+            wake()
+            self.join(timeout=0.1)
 
     def end(self) -> str:
         """Why it ended."""
@@ -195,16 +199,21 @@ def test_a_place_of_another_partner_or_filter_is_refused(cast):
     assert code(borealis.get("events", Last_Event_ID="forged"), 400) == "bad-cursor"
 
 
-def ends_within_a_second(reading: Reading, act) -> str:
+def ends_by_a_wake(reading: Reading, act) -> str:
+    """How a stream ends of whom nobody asks by the clock."""
     act()
-    assert waking.RECHECK_S < 1
     return reading.end()
 
 
-def test_revoking_the_key_ends_its_streams(cast):
+@pytest.fixture
+def nobody_is_asked_by_the_clock(monkeypatch):
+    monkeypatch.setattr(waking, "RECHECK_S", 2.0 * LONG_S)
+
+
+def test_revoking_the_key_ends_its_streams(cast, nobody_is_asked_by_the_clock):
     key = ApiKey.objects.get(public_id=keys.public_id_of(cast.keys["borealis"]))
     with an_open_stream(cast.keys["borealis"]) as reading, an_open_stream(cast.keys["aster"]) as other:
-        assert ends_within_a_second(reading, lambda: keys.revoke(key)) == "invalid-key"
+        assert ends_by_a_wake(reading, lambda: keys.revoke(key)) == "invalid-key"
         assert other.is_alive()
     assert Client().get(API + "events", headers=build.bearer(cast.keys["borealis"])).status_code == 401
 
@@ -235,7 +244,7 @@ def test_a_stream_of_a_feed_ends_once_its_filter_is_changed_or_it_is_deleted(cas
     feed = read(caller.send("POST", "feeds", {"name": "f", "text": "kind:account-pattern"}), 201)["id"]
     with an_open_stream(caller.key, f"events?feed={feed}") as reading:
         change = {"text": "kind:prompt-signature"}
-        assert ends_within_a_second(reading, lambda: caller.send("PATCH", f"feeds/{feed}", change)) == "start-over"
+        assert ends_by_a_wake(reading, lambda: caller.send("PATCH", f"feeds/{feed}", change)) == "start-over"
     with an_open_stream(caller.key, f"events?feed={feed}") as reading:
         place = reading.events[0][1]
         read(caller.send("PATCH", f"feeds/{feed}", {"name": "another name"}))
@@ -247,10 +256,10 @@ def test_a_stream_of_a_feed_ends_once_its_filter_is_changed_or_it_is_deleted(cas
     assert code(caller.get("events?feed=" + feed, Last_Event_ID=place), 404) == "not-found"
 
 
-def test_suspending_the_partner_ends_its_streams(cast):
+def test_suspending_the_partner_ends_its_streams(cast, nobody_is_asked_by_the_clock):
     with an_open_stream(cast.keys["borealis"]) as reading:
-        suspend = Partner.objects.filter(pk=cast.borealis.pk)
-        said = ends_within_a_second(reading, lambda: suspend.update(state=Partner.State.SUSPENDED))
+        operator = auth.viewer_of_user(build.a_user(cast.operator))
+        said = ends_by_a_wake(reading, lambda: life.suspend(cast.borealis, by=operator, why="A leak."))
         assert said == "invalid-key"
 
 
@@ -353,9 +362,10 @@ def test_the_head_of_a_stream_opens_none(cast):
 
 
 @pytest.mark.parametrize("act", ["revoke", "suspend"])
-def test_a_long_poll_of_a_key_that_ends_is_refused_as_soon_as_that_is_committed(cast, monkeypatch, act):
-    """Nobody who waits is asked by the clock here: what ends the key wakes whoever waits under it."""
-    monkeypatch.setattr(waking, "RECHECK_PAGE_S", 2.0 * LONG_S)
+def test_a_long_poll_of_a_key_that_ends_is_refused_as_soon_as_that_is_committed(
+    cast, nobody_is_asked_by_the_clock, act
+):
+    """What ends the key wakes whoever waits under it."""
     borealis = Caller(cast.keys["borealis"])
     cursor = read(borealis.get("changes"))["cursor"]
     answers = []
