@@ -36,6 +36,7 @@ def _rest() -> Iterator[Ask]:
         yield Ask(f"{API}blocklists/all?format={form}")
     yield Ask(f"{API}blocklists/all?format=csv&min_confidence=50")
     yield Ask(f"{API}blocklists/{{feed}}")
+    yield Ask(f"{API}blocklists/{{moving}}")
     yield Ask(f"{API}blocklists/{{x_feed}}")
     yield Ask(f"{API}bundle")
     yield Ask(f"{API}bundle?versions=all&referenced=true")
@@ -132,7 +133,7 @@ def _taxii() -> Iterator[Ask]:
         yield Ask(path)
     yield Ask(f"{TAXII}status/{{batch}}/")
     yield Ask(f"{TAXII}status/{{x_batch}}/")
-    for collection in ("{everything}", "{own}", "{ring}", "{circle}", "{of_aster}", "{feed}", "{x_feed}"):
+    for collection in ("{everything}", "{own}", "{ring}", "{circle}", "{of_aster}", "{feed}", "{moving}", "{x_feed}"):
         there = f"{TAXII}collections/{collection}/"
         yield Ask(there)
         yield Ask(f"{there}manifest/")
@@ -214,6 +215,7 @@ def glance() -> Iterator[Ask]:
         yield Ask(f"{API}objects/{stix_id}")
     there = f"{TAXII}collections/{{everything}}/"
     yield Ask(f"{there}manifest/?limit=9", walk=True)
+    yield Ask(f"{TAXII}collections/{{moving}}/manifest/")
     yield Ask(f"{there}objects/?match[version]=all")
     for name in ("common", "theirs", "mine"):
         yield Ask(f"{there}objects/{an_id(name)}/versions/")

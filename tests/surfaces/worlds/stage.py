@@ -333,6 +333,7 @@ def _own_things(stage: Stage) -> None:
         return read(me.send("POST", path, document), status)
 
     things["feed"] = made("feeds", {"name": "Accounts", "filter": {"kinds": ["account-pattern"]}})["id"]
+    things["moving"] = made("feeds", {"name": "Moving", "text": "publishers:>=2"})["id"]
     things["spare_feed"] = made("feeds", {"name": "Spare", "filter": {}})["id"]
     things["subscription"] = made("subscriptions", {"url": HOOK})["id"]
     things["feed_subscription"] = made("subscriptions", {"url": f"{HOOK}/feed", "feed": things["feed"]})["id"]
