@@ -137,6 +137,7 @@ def test_who_drips_is_left(served, call, monkeypatch):
 def test_who_sends_no_end_of_a_head_is_left(served, line, monkeypatch):
     monkeypatch.setattr(bounded, "HEAD_S", 0.1)
     monkeypatch.setattr(bounded, "_LOOK_S", 0.05)
+    monkeypatch.setattr(bounded, "_LOOKOUT", bounded._Lookout())  # that of other tests looks once in five seconds
 
     def answer(wire: socket.socket) -> None:
         if not line:
