@@ -148,6 +148,7 @@ def test_a_page_looks_at_few_more_values_than_it_has_matches(cast, monkeypatch):
         assert sum(asked) <= most, "each value costs dozens of blocks"
 
 
+@pytest.mark.slow
 def test_what_stands_behind_a_value_costs_its_readers_nothing(cast):
     """Rows that are read for a page of matches, however many carry its value, seen and unseen by the reader."""
 

@@ -182,6 +182,7 @@ def test_nothing_hidden_moves_what_is_found(cast):
     assert told() == before
 
 
+@pytest.mark.slow
 def test_what_others_say_within_a_network_costs_its_readers_the_same(cast):
     stores.forget_statistics()
     push(cast, "borealis", net(NARROW))

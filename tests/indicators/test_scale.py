@@ -12,6 +12,7 @@ pytestmark = pytest.mark.django_db
 OBJECTS, PAGE = 6_000, 200
 
 
+@pytest.mark.core
 def test_pages_and_deltas_read_what_they_return():
     reader = scale.a_crowd(partners=10, groups=20, objects=OBJECTS)[3]
     scale.a_set_is_looked_up_by_keys_from_its_first_row_on(reader)
