@@ -98,6 +98,7 @@ class Reading(threading.Thread):
     def end(self) -> str:
         """Why it ended."""
         self.join(timeout=DEADLINE_S)
+        assert not self.is_alive()
         assert self.events[-1][0] == "end"
         return self.events[-1][2]["code"]
 
@@ -207,7 +208,9 @@ def ends_by_a_wake(reading: Reading, act) -> str:
 
 @pytest.fixture
 def nobody_is_asked_by_the_clock(monkeypatch):
-    monkeypatch.setattr(waking, "RECHECK_S", 2.0 * LONG_S)
+    """Nor does a stream end by it, which asks once more."""
+    monkeypatch.setattr(waking, "RECHECK_S", 3_600.0)
+    monkeypatch.setattr(events, "LONGEST_S", 3_600.0)
 
 
 def test_revoking_the_key_ends_its_streams(cast, nobody_is_asked_by_the_clock):
