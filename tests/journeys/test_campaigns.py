@@ -204,10 +204,10 @@ def test_what_a_page_says_is_not_taken_back_by_what_arrives_later(page, live_ser
     page.fill("#value", CARD)
     page.press("#value", "Enter")
     expect(page.locator("#trouble")).to_contain_text("card number")
-    page.wait_for_function("document.querySelector('[hx-get$=\"/side\"].htmx-request')")
+    expect(page.locator('[hx-get$="/side"].htmx-request')).to_have_count(1)
     with page.expect_response("**/side"):
         held[0].continue_()
-    page.wait_for_function("!document.querySelector('.htmx-request')")
+    expect(page.locator(".htmx-request")).to_have_count(0)
     expect(page.locator("#trouble")).to_contain_text("card number")
 
 
