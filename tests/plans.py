@@ -98,7 +98,7 @@ def read_by(plans) -> int:
     """Rows of the big tables that were looked at, whether or not they were of use. Fails for a scan of a whole table."""
     read = 0
     for node in (node for plan in plans for node in nodes(plan) if node.get("Relation Name") in BIG):
-        assert node["Node Type"] in {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}, node
+        assert node["Node Type"] in {"Index Scan", "Index Only Scan", "Bitmap Heap Scan", "Tid Scan"}, node
         useless = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
         read += (node["Actual Rows"] + useless) * node["Actual Loops"]
     return round(read)

@@ -11,7 +11,7 @@ from exchange.errors import Refused
 from exchange.parameters import Parameters
 from indicators.feeds import former, naming, spelling, tree
 from indicators.feeds.fields import FIELDS
-from indicators.feeds.sql import Condition
+from indicators.feeds.sql import Condition, Starts
 from indicators.feeds.tree import EVERYTHING as ALL
 from indicators.feeds.tree import Node, Term
 from indicators.stix import vocabulary
@@ -99,8 +99,8 @@ class Filter:
         condition = Condition(viewer, version=version, holding=holding, prefix=prefix)
         return f"AND {condition.sql(self.tree)}", condition.parameters
 
-    def starts(self, viewer: Viewer, *, prefix: str = "start") -> tuple[str, dict[str, Any]]:
-        """A query for the keys of holdings among which all is that it lets through; empty where it knows none."""
+    def starts(self, viewer: Viewer, *, prefix: str = "start") -> tuple[Starts, dict[str, Any]]:
+        """A query for the keys of holdings among which all is that it lets through, and its parameters."""
         condition = Condition(viewer, version="o", holding="h", prefix=prefix)
         return condition.starts(self.tree), condition.parameters
 

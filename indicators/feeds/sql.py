@@ -6,6 +6,7 @@ Each term is true or false, never null, so that a `not` is what the term does no
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any as Anything
 from typing import ClassVar
 from uuid import UUID
@@ -33,6 +34,17 @@ FACETS = {
     "shared": "shared_infra",
     "technique": "technique",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """A query for the keys of holdings among which all is that a tree lets through; empty where there is none.
+
+    `words` is the tsquery by which it finds most of them, where it looks for words.
+    """
+
+    keys: str = ""
+    words: str = ""
 
 
 class Condition:
@@ -159,30 +171,33 @@ class Condition:
     def _parts_of(self, ids: str) -> str:
         return _PARTS.format(ids=ids, sees=self._given(list(mine(self._viewer).values_list("channel", flat=True))))
 
-    def starts(self, node: Node) -> str:
-        """Where to look for what the tree lets through, where that is not the log: keys of holdings; empty: the log."""
+    def starts(self, node: Node) -> Starts:
+        """Where to look for what the tree lets through, where that is not the log."""
         for part in node.parts if isinstance(node, All) else (node,):
             if isinstance(part, Term) and part.field == "campaign":
                 ids = self._given([str(value) for value in part.values])
-                return f"SELECT x.id FROM indicators_holding x WHERE x.stix_id IN ({self._parts_of(ids)})"
+                return Starts(f"SELECT x.id FROM indicators_holding x WHERE x.stix_id IN ({self._parts_of(ids)})")
             if isinstance(part, Term) and part.field == "words":
-                return " UNION ".join(self.worded(str(value)) for value in part.values)
-        return ""
+                each = [self._worded(str(value)) for value in part.values]
+                return Starts(" UNION ".join(one.keys for one in each), " || ".join(one.words for one in each))
+        return Starts()
 
-    def worded(self, value: str) -> str:
+    def _worded(self, value: str) -> Starts:
         """The keys of holdings that `words` may find: each way by its own index."""
         values = list(normalising.any_of(value))
         within = [carrying.keys_within(one) for one in values]
         looked_for = searching.begins(value)
-        return _WORDED.format(
-            begins=self._given(looked_for.words),
+        said, begins = self._given(value), self._given(looked_for.words)
+        keys = _WORDED.format(
+            begins=begins,
             first_id=self._given(looked_for.first_id),
             last_id=self._given(looked_for.last_id),
-            said=self._given(value),
+            said=said,
             values=self._given(values),
             first=self._given([first for first, _ in within]),
             last=self._given([last for _, last in within]),
         )
+        return Starts(keys, _SAID.format(said=said, begins=begins))
 
     def _entries(self, term: Term) -> str:
         carries = _CARRIES.format(version=self._of)
@@ -282,9 +297,11 @@ UNION ALL SELECT s.holding_id FROM indicators_stixobject s WHERE s.search @@ to_
 UNION ALL SELECT s.id FROM indicators_holding s WHERE s.stix_id >= {{first_id}} AND s.stix_id < {{last_id}}
 UNION ALL {_VALUED}
 """
+# What is typed as a tsquery; a query of its own where many rows are compared, so that it is read once.
+_SAID = "websearch_to_tsquery('simple', {said}) || to_tsquery('simple', {begins})"
 # Of each row its words are compared once; who carries the value is found once for all rows.
 _WORDS = f"""
-({{version}}.search @@ (websearch_to_tsquery('simple', {{said}}) || to_tsquery('simple', {{begins}}))
+({{version}}.search @@ (SELECT {_SAID})
  OR ({{holding}}.stix_id >= {{first_id}} AND {{holding}}.stix_id < {{last_id}})
  OR {{version}}.holding_id IN ({_VALUED}))
 """

@@ -133,10 +133,16 @@ class Sieve:
         """The words, by the names that the texts have for them."""
         return {f"need{place}": list(need) for place, need in enumerate(self.needs)}
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether `condition` asks for all that is needed."""
+        return all(len(need) <= _MOST_COMPARED for need in self.needs)
+
     def numbers(self, first: str, last: str) -> str:
         """Parts of a WITH: the numbers of each set of words, from a place to another: `sought`, by channel and block.
 
-        Only of channels that have a row in a block: of most that a reader of many groups has, nothing is told for long.
+        With what `mine` says of the channel. Only of channels that have a row in a block: of most that a reader of
+        many groups has, nothing is told for long.
         """
         of_word = number("w", "mine.channel", f"(b << {_BITS})")
         sets = ", ".join(
@@ -144,7 +150,7 @@ class Sieve:
             for place in range(len(self.needs))
         )
         return (
-            f", sought AS MATERIALIZED (SELECT {sets}"
+            f", sought AS MATERIALIZED (SELECT mine.*, {sets}"
             f" FROM generate_series(({first}) >> {_BITS}, ({last}) >> {_BITS}) b CROSS JOIN mine"
             " WHERE (SELECT c.seq FROM indicators_change c"
             f" WHERE c.channel = mine.channel AND c.seq >= b << {_BITS} AND c.seq < (b + 1) << {_BITS}"

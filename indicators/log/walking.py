@@ -45,6 +45,8 @@ IN_ORDER = {"enable_bitmapscan": "off", "enable_hashjoin": "off", "enable_mergej
 _LEAST_ROWS, _MOST_ROWS = 64, 32_768
 #: A stretch has so many times as many places as rows, and the next one at most as many times more.
 _WIDER = 8
+#: One row that passes the sieve in so many places is many: the log finds more of them sooner than the index of traits.
+_DENSE = 4
 #: Where it is known how many places a row takes, so much is added for chance.
 _SPARE, _ROOM = 1.25, 3.0
 #: By the index of traits, after the first stretch: a block, and at most so many places at a time.
@@ -202,25 +204,23 @@ at AS MATERIALIZED (SELECT %(begins)s::bigint AS place){numbers}, raw AS MATERIA
 # would compare each row of common words with the words of every block. `+ 0` keeps PostgreSQL from any other way.
 _SIFTED_FORWARDS = """
 at AS MATERIALIZED (SELECT greatest(%(begins)s{later}) AS place){numbers}, raw AS MATERIALIZED (
-    SELECT DISTINCT ON (found.seq) found.*, mine.group_id AS via, mine.until IS NULL AS open
-    FROM (
-        SELECT c.* FROM sought CROSS JOIN LATERAL (
-            SELECT {row} FROM indicators_change c
-            WHERE c.seq + 0 > (SELECT at.place FROM at) AND c.seq + 0 <= (SELECT at.place + %(width)s FROM at)
-              AND {which} {sifted} OFFSET 0) c
-    ) found JOIN mine ON mine.channel = found.channel AND found.seq > mine.since
+    SELECT DISTINCT ON (found.seq) found.*, sought.group_id AS via, sought.until IS NULL AS open
+    FROM sought CROSS JOIN LATERAL (
+        SELECT {row} FROM indicators_change c
+        WHERE c.seq + 0 > (SELECT at.place FROM at) AND c.seq + 0 <= (SELECT at.place + %(width)s FROM at)
+          AND {which} {sifted} OFFSET 0) found
+    WHERE found.channel = sought.channel AND found.seq > sought.since
     ORDER BY found.seq LIMIT %(rows)s
 )
 """
 _SIFTED_BACKWARDS = """
 at AS MATERIALIZED (SELECT %(begins)s::bigint AS place){numbers}, raw AS MATERIALIZED (
-    SELECT DISTINCT ON (found.seq) found.*, mine.group_id AS via, mine.until IS NULL AS open
-    FROM (
-        SELECT c.* FROM sought CROSS JOIN LATERAL (
-            SELECT {row} FROM indicators_change c
-            WHERE c.seq + 0 < (SELECT at.place FROM at) AND c.seq + 0 >= (SELECT at.place - %(width)s FROM at)
-              AND {which} {sifted} OFFSET 0) c
-    ) found JOIN mine ON mine.channel = found.channel AND found.seq > greatest(mine.since{later})
+    SELECT DISTINCT ON (found.seq) found.*, sought.group_id AS via, sought.until IS NULL AS open
+    FROM sought CROSS JOIN LATERAL (
+        SELECT {row} FROM indicators_change c
+        WHERE c.seq + 0 < (SELECT at.place FROM at) AND c.seq + 0 >= (SELECT at.place - %(width)s FROM at)
+          AND {which} {sifted} OFFSET 0) found
+    WHERE found.channel = sought.channel AND found.seq > greatest(sought.since{later})
     ORDER BY found.seq DESC LIMIT %(rows)s
 )
 """
@@ -336,12 +336,14 @@ def walk(
     most: int | None = None,
     backwards: bool = False,
     leaping: str = "",
+    sifted: bool = False,
 ) -> Walked:
     """The first `limit` rows of the pages after a place (with `backwards`, before it), within `max_bytes`.
 
     The row that reaches `max_bytes` is the last. Where `most` rows of the log were looked at, it ends with what was
     found, for there may be more. One short statement where nothing is new, else a long one besides, and more where many
-    rows are of no interest: of these, `leaping` finds the others by an index (`stretch`), where there is one for them.
+    rows are of no interest: of these, `leaping` finds the others by an index (`stretch`), where there is one for them;
+    with `sifted`, what `sql` reads has all that the index asks for, and where that is much, the log goes on.
     Raises Gone.
     """
     if taken := _TAKEN.intersection(parameters):
@@ -385,7 +387,7 @@ def walk(
         if walked.page:  # as many as it took so far for each that was found, and some for chance
             wanted = (limit + 1 - len(walked.page)) * looked_at / len(walked.page)
             rows = min(rows, max(ceil(wanted * _ROOM), _LEAST_ROWS))
-        if leaping:
+        if leaping and (leaps or not sifted or count * _DENSE < read):
             width, leaps = min(width * _WIDER, _MOST_PLACES) if leaps else _BLOCK, True
         else:
             width = min(width * _WIDER, ceil(rows * max(read / count * _SPARE, 1)) if count else NOWHERE)

@@ -123,11 +123,14 @@ def _versions(conditions: str) -> tuple[str, str]:
     """How to come to the versions `o` of the holdings that are looked at, and the conditions: not where none asks."""
     apart = conditions.replace(_NEWEST, "TRUE")
     if _OF_VERSION.search(apart):
-        return "JOIN indicators_stixobject o ON o.id = h.newest_id", conditions
+        return _NEWEST_VERSION, conditions
     return "", apart
 
 
 _NEWEST = "h.newest_id = o.id"
+# LIMIT leads by the key of each, whatever PostgreSQL believes that the conditions cost.
+_NEWEST_VERSION = """
+CROSS JOIN LATERAL (SELECT o.* FROM indicators_stixobject o WHERE o.id = h.newest_id LIMIT 1) o"""
 _OF_VERSION = re.compile(r"\bo\.")
 
 
@@ -166,7 +169,7 @@ UNION ALL SELECT 'other', 0, (SELECT count(*) FROM newest)
 _ORDERED = f"""
 WITH {_LOOKED}
 SELECT o.id, h.stix_id, (SELECT count(*) FROM newest)
-FROM looked h JOIN indicators_stixobject o ON o.id = h.newest_id
+FROM looked h {_NEWEST_VERSION}
 WHERE TRUE {{conditions}}
 ORDER BY {{order}}, o.id DESC LIMIT %(limit)s OFFSET %(offset)s
 """
@@ -252,5 +255,5 @@ def _tallied(viewer: Viewer, wanted: Sequence[Filter], *, most: int) -> list[Tal
 _INDICATORS = Filter.of(types=("indicator",))
 _TALLIED = f"""
 WITH {_LOOKED}
-SELECT {{counts}}, (SELECT count(*) FROM newest) FROM looked h JOIN indicators_stixobject o ON o.id = h.newest_id
+SELECT {{counts}}, (SELECT count(*) FROM newest) FROM looked h {_NEWEST_VERSION}
 """

@@ -13,9 +13,8 @@ from unicodedata import normalize
 from uuid import UUID
 
 from exchange.sql import array_of, ask
-from exchange.tokens import normalising
 from indicators import living, matching
-from indicators.feeds import needing, searching, tree
+from indicators.feeds import needing, tree
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import traits, walking
 from indicators.log.traits import Sieve
@@ -23,11 +22,25 @@ from indicators.log.walking import Walked
 from indicators.opinions import standing
 from indicators.reading import lines
 from indicators.stix import identifiers
-from indicators.values import carrying
 from partners.sharing import mine
 from partners.viewer import Viewer
 
-_COUNT = "SELECT count(*) <= {few} FROM (SELECT FROM ({starts}) found LIMIT {few} + 1) few"
+# Whether what is found by keys is few. The index of words gathers all places of a word before it tells the first, so of
+# a word that all have nobody asks it. Before, 64 pages of the table of versions are looked at, the same distance apart,
+# up to 8 rows of each: a word on 8 of these pages is one that many have, and the log leads to a page of it sooner. What
+# is looked at decides the way alone, never what is found or counted.
+_PAGES, _ROWS, _COMMON = 64, 8, 8
+_IS_COMMON = f"""
+(SELECT count(DISTINCT (s.ctid::text::point)[0]) >= {_COMMON} FROM indicators_stixobject s
+ WHERE s.search @@ (SELECT {{words}}) AND s.ctid = ANY(ARRAY(
+    SELECT ('(' || pages.n * place / {_PAGES} || ',' || row || ')')::tid
+    FROM (SELECT pg_relation_size('indicators_stixobject') / current_setting('block_size')::int AS n) pages,
+         generate_series(0, {_PAGES} - 1) place, generate_series(1, {_ROWS}) row)))
+"""
+_COUNT = """
+SELECT CASE WHEN {common} THEN FALSE
+            ELSE (SELECT count(*) <= {few} FROM (SELECT FROM ({starts}) found LIMIT {few} + 1) few) END
+"""
 # Up to so many holdings a page is found sooner by their keys than by the log: of n among N, by their keys n are looked
 # at, by the log limit * N / n. N as PostgreSQL knows it.
 _FEW = """
@@ -138,6 +151,7 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: Sequenc
         max_bytes=where.max_bytes,
         backwards=where.backwards,
         leaping=ways[-1] if sieve else "",
+        sifted=sieve.is_compared,
     )
 
 
@@ -157,14 +171,18 @@ def _held(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: Sequenc
 
 def _starts(viewer: Viewer, wanted: Selection, *, limit: int) -> tuple[str, dict[str, Any]]:
     """Where to begin but with the log: the keys of few holdings. Empty where there are many; one query to know."""
-    asked = wanted.filter
-    if wanted.words:
-        asked = asked.within(Filter(tree.term("words", [normalize("NFKC", wanted.words)])))
+    asked = wanted.filter.within(_words(wanted)) if wanted.words else wanted.filter
     starts, parameters = asked.starts(viewer)
-    if not starts:
+    if not starts.keys:
         return "", {}
-    few = ask(_COUNT.format(starts=starts, few=_FEW), parameters | {"limit": limit}, settings=walking.BY_INDEX)[0][0]
-    return (starts, parameters) if few else ("", {})
+    common = _IS_COMMON.format(words=starts.words) if starts.words else "FALSE"
+    count = _COUNT.format(common=common, starts=starts.keys, few=_FEW)
+    few = ask(count, parameters | {"limit": limit}, settings=walking.BY_INDEX)[0][0]
+    return (starts.keys, parameters) if few else ("", {})
+
+
+def _words(wanted: Selection) -> Filter:
+    return Filter(tree.term("words", [normalize("NFKC", wanted.words)]))
 
 
 def _sieve(viewer: Viewer, wanted: Selection) -> Sieve:
@@ -217,21 +235,9 @@ def conditions(viewer: Viewer, wanted: Selection) -> tuple[str, dict[str, Any]]:
     if wanted.unmarked:
         found.append("AND o.marks IS NULL")
     if wanted.words:
-        found.append(_HAS_WORDS)
-        looked_for = searching.begins(wanted.words)
-        parameters |= {
-            "words": normalize("NFKC", wanted.words),
-            "words_begin": looked_for.words,
-            "first_id": looked_for.first_id,
-            "last_id": looked_for.last_id,
-        }
-        values = list(normalising.any_of(wanted.words))
-        within = [carrying.keys_within(value) for value in values]
-        parameters |= {
-            "values": values,
-            "first_keys": [first for first, _ in within],
-            "last_keys": [last for _, last in within],
-        }
+        worded, named = _words(wanted).sql(viewer, prefix="words")
+        found.append(worded)
+        parameters |= named
     return " ".join(found), parameters
 
 
@@ -268,14 +274,15 @@ CROSS JOIN LATERAL (
 ORDER BY c.seq {{order}} LIMIT %(limit)s
 """
 
-# From ids, or words, to versions, and to the last entry of each. OFFSET 0 leads by ids, and from versions to their few
-# entries, whatever PostgreSQL believes: it takes audiences, and channels, for narrow where it has no statistics.
+# From ids, or words, to versions, and to the last entry of each. OFFSET 0 leads by ids, to the few versions of each,
+# and to their few entries, whatever PostgreSQL believes: it takes audiences, and channels, for narrow where it has no
+# statistics, and what words cost for so much that it reads all versions first.
 _BY_KEYS = "(SELECT * FROM indicators_holding held WHERE held.id IN ({keys}) OFFSET 0) h"
 _BY_IDS = "(SELECT * FROM indicators_holding held WHERE held.stix_id = ANY(%(stix_ids)s) OFFSET 0) h"
 _FROM_OBJECTS = f"""
 SELECT {{columns}}
 FROM {{holdings}}
-JOIN indicators_stixobject o ON o.holding_id = h.id
+CROSS JOIN LATERAL (SELECT * FROM indicators_stixobject version WHERE version.holding_id = h.id OFFSET 0) o
 CROSS JOIN LATERAL (
     SELECT c.* FROM (SELECT * FROM indicators_change entry WHERE entry.version_id = o.id OFFSET 0) c
     WHERE {walking.ENTERED} AND {walking.COUNTS.format(change="c")} AND {walking.REACHES.format(change="c")}
@@ -339,15 +346,6 @@ AND EXISTS (SELECT FROM partners_audience g WHERE g.id = h.audience_id AND %(gro
 _HAS_MARK = """
 AND o.marks IS NOT NULL AND EXISTS (
     SELECT FROM unnest(o.marks) mark WHERE split_part(mark, ' ', 1) = ANY(%(marks)s))
-"""
-
-_HAS_WORDS = """
-AND (o.search @@ (websearch_to_tsquery('simple', %(words)s) || to_tsquery('simple', %(words_begin)s))
-     OR (h.stix_id >= %(first_id)s AND h.stix_id < %(last_id)s) OR h.id IN (
-    SELECT k.holding_id
-    FROM unnest(%(values)s::text[], %(first_keys)s::uuid[], %(last_keys)s::uuid[]) asked(value, first_key, last_key)
-    JOIN indicators_tokenvalue v ON v.id >= asked.first_key AND v.id <= asked.last_key AND v.value = asked.value
-    JOIN indicators_carries k ON k.token_value_id = v.id))
 """
 
 _HAS_MATCH = f"AND h.newest_id = o.id AND {matching.IS_MATCHED.format(holding='h', viewer='%(viewer)s')}"

@@ -17,18 +17,18 @@ from indicators import reading
 from indicators.ending import withdrawing
 from indicators.feeds import comparing, deltas, spelling
 from indicators.feeds.filters import EVERYTHING, Filter
-from indicators.log import changes
+from indicators.log import changes, walking
 from indicators.models import Carries, Change, FeedSet, Holding, Reference, StixObject
 from indicators.portal.paste import asking
 from indicators.publishing import attributing
-from indicators.reading import listing
+from indicators.reading import listing, selecting
 from indicators.reading.selecting import Selection
 from partners import sharing
 from partners.models import Group
 from partners.scopes import Scope
 from partners.viewer import Viewer
 from tests import build, stores
-from tests.plans import BIG, of_table, planned, read_by, watched, whole
+from tests.plans import BIG, nodes, of_table, planned, read_by, watched, whole
 
 #: Rows that are read besides: the end of the log, and where a date lies in it.
 SLACK = 4
@@ -171,6 +171,24 @@ def values_are_found_by_their_keys(reader: Viewer, *, of_each: int = 10) -> None
     with watched() as plans:
         assert len(listing.sayers(reader, [one.object_id for one in told])) == len(told)
     assert read_by(plans) <= of_each * len(told) + SLACK
+
+
+def a_word_reads_about_what_is_shown(reader: Viewer, *, page_of: int = 20, of_each: int = 10) -> None:
+    """One that all objects have and one that few have; of the index of words, too, whose rows no other node tells of."""
+    looked_at = selecting._PAGES * selecting._ROWS
+    few = Holding.unrestricted.filter(audience_id__in=sharing.audience_ids(reader)).order_by("pk")[:3]
+    rare = StixObject.unrestricted.filter(pk__in=[one.newest_id for one in few]).exclude(title="A quokka")
+    rare.update(title="A quokka")
+    channels = sharing.mine(reader).count()
+    for words, all_of_them in (("account", None), ("acc patt", None), ("quokka", 3), ("quok", 3), ("wombat", 0)):
+        with watched() as plans:
+            page = reading.newest(reader, Selection(words=words), limit=page_of)
+        assert len(page.statements) == (page_of if all_of_them is None else all_of_them), words
+        found = [node for plan in plans for node in nodes(plan) if node.get("Index Name") == "object_search"]
+        assert found
+        assert sum(node["Actual Rows"] * node["Actual Loops"] for node in found) <= 8 * len(few), words
+        walked = 3 * channels + of_each * max(page_of, walking._LEAST_ROWS)
+        assert read_by(plans) <= looked_at + walked + SLACK, words
 
 
 def look_ups_read_what_they_return(reader: Viewer) -> None:

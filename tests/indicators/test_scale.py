@@ -17,11 +17,14 @@ def test_pages_and_deltas_read_what_they_return():
     reader = scale.a_crowd(partners=10, groups=20, objects=OBJECTS)[3]
     scale.a_set_is_looked_up_by_keys_from_its_first_row_on(reader)
     scale.values_are_found_by_their_keys(reader)  # without statistics
+    scale.a_word_reads_about_what_is_shown(reader)
     scale.writing_reads_no_table_whole(reader)
+    scale.a_word_reads_about_what_is_shown(reader)  # planned as for a million
     scale.what_is_pointed_to_is_not_read_where_it_is_held(reader)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     scale.read_what_they_return(reader, objects=StixObject.unrestricted.count(), page_of=PAGE, of_each=10)
     scale.a_feed_reads_what_is_new(reader)
     scale.values_are_found_by_their_keys(reader)
+    scale.a_word_reads_about_what_is_shown(reader)
     scale.writing_reads_no_table_whole(reader)
