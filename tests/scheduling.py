@@ -15,16 +15,23 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-#: Files whose tests share what is dear to make, or tests that take a minute and share nothing: one pattern, one unit.
-#: In this order, before all others. `pytest --durations 40` says what has become slow.
+#: Files whose tests share what is dear to make, or tests that take a minute and share nothing: those of `_UNITS` are
+#: one unit each. In this order, before all others. `pytest --durations 40` says what has become slow.
+_FIVE_LABS, _KILLS = r"drills/test_demo\.py::test_five_labs", r"drills/test_demo\.py::test_kills"
+#: What takes `shared_demo`, of which each process would start one of its own: half a minute of the processor each.
+_ONE_DEMO = (
+    r"drills/test_demo\.py::(?!test_kills|test_five_labs)"
+    r"|drills/(test_story|test_leaked_key|test_changing_keys)\.py"
+)
+_UNITS = re.compile(f"{_FIVE_LABS}|{_KILLS}|{_ONE_DEMO}")
 _FIRST = (
-    r"drills/test_demo\.py::test_five_labs",
+    _FIVE_LABS,
     r"drills/test_backup\.py",
     r"drills/test_fresh_machine\.py",
-    r"drills/test_demo\.py::(?!test_kills)|drills/(test_story|test_leaked_key)\.py",  # one demo for them all
-    r"drills/test_broken\.py",
+    _ONE_DEMO,
     r"surfaces/test_unseen\.py",
-    r"drills/test_demo\.py::test_kills",
+    r"drills/test_broken\.py",
+    _KILLS,
     r"drills/test_upgrade\.py",
     r"drills/test_brokers\.py",
     r"drills/test_docs\.py",
@@ -49,7 +56,6 @@ _FIRST = (
     r"exchange/agent/test_brake\.py",
     r"exchange/client/test_client\.py",
 )
-_WITHIN_FILE = re.compile("|".join(_FIRST[place] for place in (0, 2, 4)))
 
 
 def _place(nodeid: str) -> int:
@@ -60,7 +66,7 @@ def _place(nodeid: str) -> int:
 def _unit(nodeid: str) -> str:
     """The name of what runs together with this test: its file, where nothing else is said."""
     place = _place(nodeid)
-    if place < len(_FIRST) and _WITHIN_FILE.match(nodeid.removeprefix("tests/")):
+    if place < len(_FIRST) and _UNITS.match(nodeid.removeprefix("tests/")):
         return _FIRST[place]
     return nodeid.partition("::")[0]
 

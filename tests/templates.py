@@ -1,18 +1,24 @@
-"""The store of each worker is a copy of one that was migrated once: migrating takes six seconds, copying a part of one.
+"""The store of each worker is a copy of one that was migrated once: migrating takes half a minute, copying a part of a second.
 
 The template stays between runs, under a name that says what it was made of. `make lint` makes it (`python -m
-tests.templates`) while types are checked; else the first worker does, and the others wait for it.
+tests.templates`, which says its name) while types are checked; else the first worker does, and the others wait for it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import django
 from django.core.management import call_command
 from django.db import connection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from exchange import embedded
+from tests import postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 _MADE_OF = (
@@ -60,6 +66,19 @@ def _make(cursor, wanted: str) -> None:
     cursor.execute(f'ALTER DATABASE "{unfinished}" RENAME TO "{wanted}"')
 
 
+def address(template: str) -> str:
+    """Of a template, for PostgreSQL's own programs."""
+    return make_conninfo(**(conninfo_to_dict(postgres.environment()["DATABASE_URL"]) | {"dbname": template}))
+
+
+def restore(template: str, url: str) -> None:
+    """Make the empty database at `url`, of any server, a copy of the one at the address `template`."""
+    programs = embedded.programs()
+    dumped = subprocess.run([programs / "pg_dump", template], check=True, capture_output=True).stdout
+    into = [programs / "psql", "--quiet", "--set", "ON_ERROR_STOP=1", url]
+    subprocess.run(into, input=dumped, check=True, stdout=subprocess.DEVNULL)
+
+
 if __name__ == "__main__":
     django.setup()
-    name()
+    sys.stdout.write(f"{name()}\n")

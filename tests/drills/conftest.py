@@ -30,7 +30,7 @@ def shared_demo():
     To start one takes ten seconds.
     """
     with tempfile.TemporaryDirectory(prefix="exchange-") as place:
-        demo = Demo(Path(place) / "data", from_nothing=True)
+        demo = Demo(Path(place) / "data")
         yield demo
         assert demo.stop() == 0
         until(lambda: not demo.processes())

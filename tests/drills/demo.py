@@ -20,16 +20,18 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 NOT_INHERITED = ("DATABASE_URL", "EXCHANGE_MODE", "SECRET_KEY", "BASE_URL", "DJANGO_SETTINGS_MODULE", "LOG_LEVEL")
 
 
-#: What a demo does with a new data directory before it starts its processes.
+#: What a demo does with a new data directory before it starts its processes. Its schema is the tests' own.
 _PREPARE = """
 import os, sys
 from pathlib import Path
 from exchange import embedded
 from exchange.demo import __main__ as demo
+from tests import templates
 place = Path(sys.argv[1])
 place.mkdir(parents=True)
 place.chmod(0o711 if os.geteuid() == 0 else 0o700)
 os.umask(0o077)
+templates.restore(sys.argv[2], embedded.start(place))
 demo._prepare(place)
 embedded.stop(place)
 """
@@ -53,7 +55,15 @@ def _prepared() -> Path:
                     embedded.stop(old)
                     shutil.rmtree(old)
             unfinished = room / "unfinished"
-            command = [sys.executable, "-c", _PREPARE, str(unfinished)]
+            named = subprocess.run(
+                [sys.executable, "-m", "tests.templates"],
+                cwd=ROOT,
+                env=os.environ | {"DJANGO_SETTINGS_MODULE": "exchange.settings"},
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            command = [sys.executable, "-c", _PREPARE, str(unfinished), templates.address(named.stdout.strip())]
             subprocess.run(command, cwd=ROOT, env=_environment(unfinished), check=True, stderr=subprocess.DEVNULL)
             unfinished.rename(place)
     return place

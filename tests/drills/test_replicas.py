@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from exchange import embedded
-from tests import postgres, templates
+from tests import templates
 from tests.drills.demo import ROOT
 
 
@@ -32,14 +32,10 @@ def primary(room, django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         template = templates.name()
     url = embedded.start(home, settings={"shared_buffers": "'64MB'"})
-    parts = conninfo_to_dict(postgres.environment()["DATABASE_URL"]) | {"dbname": template}
-    programs = embedded.programs()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE exchange")
-    dump = subprocess.run([programs / "pg_dump", make_conninfo(**parts)], check=True, capture_output=True).stdout
     here = conninfo_to_dict(url) | {"dbname": "exchange"}
-    restore = [programs / "psql", "--quiet", "--set", "ON_ERROR_STOP=1", make_conninfo(**here)]
-    subprocess.run(restore, input=dump, check=True, stdout=subprocess.DEVNULL)
+    templates.restore(templates.address(template), make_conninfo(**here))
     yield here
     embedded.stop(home)
 
@@ -67,6 +63,7 @@ def replica(primary, room):
     subprocess.run([*control, "stop", "-m", "immediate"], check=False, cwd="/", stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.long
 def test_a_replica_that_keeps_up_stands_still_or_goes_away_costs_no_reader_a_change(primary, replica):
     data, control = replica
     environment = os.environ | {
