@@ -27,6 +27,7 @@ from exchange.agent import jobs, sync
 from exchange.client import Client
 from exchange.client.errors import ApiError, ExchangeClientError, Unreachable
 from indicators.stix import making
+from tests import forked
 from tests.drills.demo import NOT_INHERITED, ROOT, Demo
 from tests.drills.lossy import Lossy
 from tests.waiting import until
@@ -68,8 +69,8 @@ class Agent:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 
         return subprocess.run(
-            [*AGENT, *words], cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,
-            preexec_fn=limited,
+            [*forked.python(), *AGENT[1:], *words],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False, preexec_fn=limited,
         )  # fmt: skip
 
     def once(self, *more: str, most_bytes: int | None = None) -> subprocess.CompletedProcess[str]:
@@ -219,6 +220,7 @@ def is_revoked(client: Client, ids: list[str]) -> bool:
         return False
 
 
+@pytest.mark.long
 def test_a_publisher_that_publishes_and_recalls_thousands_leaves_nothing_behind(demo, agents):
     client = lab(demo, DORADO)
     made, values = indicators(1_000)
@@ -342,6 +344,7 @@ def test_a_feed_whose_filter_is_changed_lets_go_and_takes_in_while_agents_follow
             one.kill()
 
 
+@pytest.mark.long
 def test_a_refuted_publisher_and_a_member_that_disputes_all_of_a_rivals(demo, agents):
     client = lab(demo, ERIDANUS)
     made, values = indicators(30)
@@ -375,6 +378,7 @@ def test_a_full_disk_keeps_the_last_good_list_and_is_made_up_for(demo, tmp_path)
     assert agent.is_proved()
 
 
+@pytest.mark.long
 def test_one_packet_in_fifty_lost_delays_and_loses_nothing(demo, tmp_path):
     network = Lossy(demo.url)
     agents = [Agent(demo, tmp_path, number) for number in range(2)]

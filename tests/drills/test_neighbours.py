@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from types import SimpleNamespace
 
 import httpx
@@ -20,7 +19,7 @@ from exchange.demo import ports, serving
 from partners import keys
 from partners.models import ApiKey
 from partners.scopes import Scope
-from tests import build
+from tests import build, forked
 from tests.exchange.web.served import Client
 from tests.waiting import DEADLINE_S, until
 
@@ -49,8 +48,8 @@ class Started:
     def __enter__(self):
         port = ports.free()
         environment = os.environ | {"DATABASE_URL": waking_url(), "STALLED_SECONDS": "2"} | self._settings
-        command = serving.command("exchange.wsgi:application", python=sys.executable, port=port, workers=1)
-        self._process = subprocess.Popen(command, env=environment)
+        _, *command = serving.command("exchange.wsgi:application", python="", port=port, workers=1)
+        self._process = subprocess.Popen([*forked.python(), *command], env=environment)
         url = f"http://127.0.0.1:{port}"
         until(lambda: answers(url))
         return SimpleNamespace(url=url, port=port)
@@ -145,6 +144,7 @@ def test_a_large_body_is_for_partners_only(cast, served):
     )
 
 
+@pytest.mark.long
 def test_unread_bundles_hold_no_connection_and_stop_nobody(cast):
     viewer = build.viewer_of(cast.aster)
     for _ in range(6):
