@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 COSTS = Path(__file__).with_name("costs.txt")
-#: What a test may cost that everybody runs at each change; and one that is run before a change lands.
-QUICK_S, LONG_S = 0.3, 1.5
+#: What a test may cost that everybody runs at each change; one that is run before a change lands; and one of which the
+#: first case is: what is above is the dearest.
+QUICK_S, LONG_S, DEAREST_S = 0.3, 0.5, 1.5
 _spent: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
 
 

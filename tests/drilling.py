@@ -1,8 +1,8 @@
 """What `make test` leaves to `make drills`, whole rehearsals and what is slow, and to `make long`, what takes longest.
 
 What a test costs, `tests/costs.txt` says. The dearest are run before a release, but for those of `_EACH_CHANGE`: what
-a viewer sees, what people do in a browser, and the rules of the house are tried before any change lands. Says at the
-end of a run how many tests it left out.
+a viewer sees, what people do in a browser, and the rules of the house are tried before any change lands, and of dear
+tests with several cases the first. Says at the end of a run how many tests it left out.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from tests.costing import LONG_S, costs, function
+from tests.costing import DEAREST_S, LONG_S, costs, function
 
 #: What takes minutes, or is one more of what is drawn at random.
 LONG = (pytest.mark.drill, pytest.mark.long)
-#: Never too dear to be run before a change lands.
-_EACH_CHANGE = ("tests/surfaces/", "tests/journeys/", "tests/test_")
+#: Run before a change lands whatever it costs, of the dearest the first case; and who gets in, but for the dearest.
+_EACH_CHANGE, _WHO_GETS_IN = ("tests/surfaces/", "tests/journeys/", "tests/test_"), "tests/partners/"
+#: Of a journey's page, by the beginning of its case: at a desk, and on a phone.
+LOOKS = ("wide-light", "narrow-dark")
 _LEFT_OUT = pytest.StashKey[int]()
 
 
@@ -25,15 +27,27 @@ def runs(count: int, *, quick: int) -> list[Any]:
     return [number if number < quick else pytest.param(number, marks=LONG) for number in range(count)]
 
 
+def look(nodeid: str) -> str:
+    """On what a journey in a browser is made: which of both is run when, `tests/journeys/conftest.py` says."""
+    return next((known for known in LOOKS if known in nodeid), "")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     spent = costs()
+    begun: set[tuple[str, str]] = set()
     for item in items:
         cost = spent.get(function(item.nodeid))
         if cost is None or any(item.get_closest_marker(mark) for mark in ("core", "drill", "slow")):
             continue
         item.add_marker("slow")
-        if cost > LONG_S and not item.nodeid.startswith(_EACH_CHANGE):
+        if cost <= LONG_S or item.get_closest_marker("long"):
+            continue
+        of = (function(item.nodeid), look(item.nodeid))
+        each = item.nodeid.startswith((*_EACH_CHANGE, _WHO_GETS_IN)) and cost <= DEAREST_S
+        first = item.nodeid.startswith(_EACH_CHANGE) or (hasattr(item, "callspec") and cost <= DEAREST_S)
+        if not each and (of in begun or not first):
             item.add_marker("long")
+        begun.add(of)
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

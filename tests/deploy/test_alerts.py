@@ -112,6 +112,7 @@ def test_each_alert_leads_to_what_to_do():
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed (apt-get install prometheus)")
 @pytest.mark.slow
+@pytest.mark.long
 def test_each_alert_fires_by_what_it_watches_and_none_where_all_is_well(tmp_path):
     assert set(FIRES) == set(ALERTS)
     shutil.copy(OBSERVING / "alerts.yaml", tmp_path)

@@ -129,6 +129,7 @@ def key_service(token: str, port: int):
             process.terminate()
 
 
+@pytest.mark.long
 @pytest.mark.django_db
 def test_the_token_of_the_key_service_is_changed_on_both_sides_and_the_keys_stay(settings):
     port, old, new = ports.free(), "the token of before, by which it is known", "the token by which it will be known"

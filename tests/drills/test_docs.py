@@ -26,6 +26,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", *(f"exchange/docs/{path.name}" for path in sorted((ROOT / "exchange/docs").glob("*.md")))]
+#: Those whose lines take longest, for who does more than publish and read: before a release.
+OF_FEW = {f"exchange/docs/{name}.md" for name in ("connections", "formats", "judgement", "tokens")}
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 #: Blocks of these commands are for whoever runs the exchange, and are run by the journeys of the demo and of deploy/.
 OPERATORS = (
@@ -114,8 +116,6 @@ class Shell:
         if "<id of the answer>" in unit:
             unit = unit.replace("<id of the answer>", json.loads(self.said)["id"])
         unit = re.sub(r"^curl ", f"curl --fail-with-body --max-time {DEADLINE_S:.0f} ", unit)
-        if "/events" in unit:
-            unit = unit.replace(f"--max-time {DEADLINE_S:.0f}", "--max-time 1")
         script = "\n".join([*self.kept, unit])
         done = subprocess.run(
             ["bash", "-euc", script],
@@ -149,7 +149,14 @@ def key(monkeypatch, settings):
     store.close()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if BLOCK.search((ROOT / page).read_text())])
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.long) if page in OF_FEW else page
+        for page in PAGES
+        if BLOCK.search((ROOT / page).read_text())
+    ],
+)
 def test_every_line_of_the_documentation_runs(live_server, tmp_path, key, page):
     shell = Shell(tmp_path, live_server.url, key)
     (tmp_path / "exchange").symlink_to(ROOT / "exchange")  # some lines are typed in a checkout
@@ -162,8 +169,8 @@ def test_every_line_of_the_documentation_runs(live_server, tmp_path, key, page):
             (public,) = transparency.key_documents()
             (tmp_path / "log.pub").write_text(public["public_key"])
         done = shell.type(unit)
-        streams = "/events" in unit and done.returncode == 28 and "event: open" in done.stdout
-        assert done.returncode == 0 or streams, f"{unit}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, f"{unit}\n{done.stdout}\n{done.stderr}"
+        assert "/events" not in unit or "event: open" in done.stdout, "a stream, which ends soon in tests"
 
 
 def test_what_is_left_out_is_still_there_and_its_reason_holds():

@@ -36,6 +36,7 @@ def test_a_second_start_finds_the_first(data_dir):
     assert server_pid(data_dir) == pid
 
 
+@pytest.mark.long
 def test_a_pid_file_that_names_anothers_process_keeps_nobody_out(data_dir):
     embedded.start(data_dir)
     pid_file = data_dir / "postgres" / "postmaster.pid"
@@ -49,6 +50,7 @@ def test_a_pid_file_that_names_anothers_process_keeps_nobody_out(data_dir):
         other.kill()
 
 
+@pytest.mark.long
 def test_servers_stand_side_by_side_also_in_deep_directories(data_dir):
     deep = data_dir / ("d" * 80) / ("e" * 60)
     try:

@@ -1,7 +1,7 @@
 """The ten pages of the day look as they did when somebody looked at them: two widths, two themes.
 
-Drills look at a wide light page and at a narrow dark one, `make long` at the other two: what a theme or a width changes
-shows in one of the first.
+`make long` looks at a wide light page and at a narrow dark one, and then at the other two: what a theme or a width
+changes shows in one of the first.
 
 After a change that is meant, `LOOKS=FOLDER pytest tests/drills/test_looks.py` writes the pictures there to be looked
 at, and keeps how they look.
@@ -66,9 +66,8 @@ def until_all_is_there(page):
     until(lambda: not page.evaluate(_LEFT))
 
 
-@pytest.mark.parametrize(
-    "wanted", [LOOKED, pytest.param(BESIDES, marks=pytest.mark.long)], ids=["each once", "the others"]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("wanted", [LOOKED, BESIDES], ids=["each once", "the others"])
 def test_the_pages_of_the_day_look_as_they_did(chromium, live_server, aster, wanted):  # noqa: F811
     partner, disputed = aster
     paths = {

@@ -22,6 +22,7 @@ from tests.waiting import DEADLINE_S, until
 room, primary = test_replicas.room, test_replicas.primary
 PGBOUNCER = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.skipif(not Path(PGBOUNCER).exists(), reason="pgbouncer is not installed"),
 ]
 #: Connections to the server, for eight threads: each transaction may be on another one.

@@ -49,6 +49,7 @@ def test_the_clients_wheel_works_alone(wheels, tmp_path):
     subprocess.run([sys.executable, "-P", "-c", BLOCK, str(tmp_path)], cwd=tmp_path, check=True)
 
 
+@pytest.mark.slow
 def test_it_holds_no_package_of_the_server(wheels):
     rooms = {name.split("/")[1] for name in names(wheels["exchange"])}
     assert rooms <= {"__init__.py", "client", "agent", "lab", "simulate", "stix", "tokens", "lists", "formats"}

@@ -54,6 +54,7 @@ def key_service(monkeypatch, settings):
     store.close()
 
 
+@pytest.mark.long
 def test_keys_walk_the_picture_and_its_twin_together(page, live_server, pool):  # noqa: F811
     sign_in(page, live_server, build.a_user(pool.partners["aster"]))
     page.goto(f"{live_server.url}/campaigns")
@@ -76,6 +77,7 @@ def test_keys_walk_the_picture_and_its_twin_together(page, live_server, pool):  
     expect(page.locator(".twin code").first).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_picture_is_saved_as_png(page, live_server, pool):  # noqa: F811
     sign_in(page, live_server, build.a_user(pool.partners["aster"]))
     page.goto(f"{live_server.url}/campaigns/{Campaign.objects.get().pk}")
@@ -88,6 +90,7 @@ def test_a_picture_is_saved_as_png(page, live_server, pool):  # noqa: F811
         assert page.evaluate(CUT_OFF) == [], width
 
 
+@pytest.mark.long
 def test_a_campaign_is_read_and_judged_without_a_script(chromium, live_server, pool):  # noqa: F811
     user = build.a_user(pool.partners["aster"], role=Role.ANALYST)
     context = chromium.new_context(java_script_enabled=False)
@@ -153,6 +156,7 @@ def test_personal_values_become_tokens_here_and_none_is_sent(page, live_server, 
 
 
 @pytest.mark.drill
+@pytest.mark.long
 def test_an_appeal_is_filed_by_tokens_that_are_made_here(page, live_server, cast, key_service):  # noqa: F811
     sent: list[str] = []
     page.on("request", lambda asked: sent.append(f"{asked.url}\n{asked.headers}\n{asked.post_data or ''}"))

@@ -39,6 +39,7 @@ _MOVES = """
 
 
 @pytest.mark.drill
+@pytest.mark.long
 def test_nothing_moves_for_who_wants_less_motion(chromium, live_server, pool):  # noqa: F811
     context = chromium.new_context(reduced_motion="reduce")
     still = context.new_page()
@@ -56,6 +57,7 @@ def test_nothing_moves_for_who_wants_less_motion(chromium, live_server, pool):  
     context.close()
 
 
+@pytest.mark.long
 def test_who_hears_the_picture_has_its_table(page, live_server, pool):  # noqa: F811
     sign_in(page, live_server, build.a_user(pool.partners["aster"]))
     page.goto(f"{live_server.url}/campaigns/{Campaign.objects.get().pk}")
@@ -74,6 +76,7 @@ def test_who_hears_the_picture_has_its_table(page, live_server, pool):  # noqa: 
 
 
 @pytest.mark.drill
+@pytest.mark.long
 def test_many_are_judged_while_the_page_looks_again(page, live_server, cast):  # noqa: F811
     build.publish(cast.viewer("borealis"), *(making.account_pattern() for _ in range(2)))
     build.publish(cast.viewer("aster"), making.account_pattern())
@@ -99,6 +102,7 @@ def test_many_are_judged_while_the_page_looks_again(page, live_server, cast):  #
     expect(page.locator("#progress")).to_contain_text("2 taken back")
 
 
+@pytest.mark.long
 def test_the_side_bar_says_how_much_asks(page, live_server, cast):  # noqa: F811
     ours = making.account_pattern()
     build.publish(cast.viewer("aster"), ours)

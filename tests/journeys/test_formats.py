@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from indicators.stix import making
 from partners.scopes import Role
 from tests import build
+from tests.drilling import LONG
 from tests.journeys import axe
 from tests.journeys.test_portal import CHROMIUM, chromium, sign_in  # noqa: F401 - fixtures
 
@@ -89,7 +90,7 @@ def page(chromium):  # noqa: F811
     assert said == []
 
 
-@pytest.mark.parametrize("pasted", [0, pytest.param(1, marks=pytest.mark.drill)], ids=["in turns", "the others"])
+@pytest.mark.parametrize("pasted", [0, pytest.param(1, marks=LONG)], ids=["in turns", "the others"])
 def test_files_become_drafts_by_drop_and_by_paste(page, live_server, pasted):
     cast = build.the_cast()
     sign_in(page, live_server, build.a_user(cast.aster, role=Role.PUBLISHER))
@@ -110,6 +111,7 @@ def test_files_become_drafts_by_drop_and_by_paste(page, live_server, pasted):
     assert axe.faults(page) == []
 
 
+@pytest.mark.long
 def test_a_file_that_is_none_of_them_is_told_and_nothing_is_sent(page, live_server):
     cast = build.the_cast()
     sign_in(page, live_server, build.a_user(cast.aster, role=Role.PUBLISHER))

@@ -40,6 +40,7 @@ def look(page, name):  # noqa: F811
 
 
 @pytest.mark.drill
+@pytest.mark.long
 def test_an_admin_makes_a_group_another_joins_and_a_second_person_publishes(page, live_server, cast):  # noqa: F811
     today = clock.now().date()
     Group.objects.filter(pk=cast.ring.pk).update(basis_until=today + timedelta(days=20))

@@ -59,6 +59,7 @@ def many_accounts(monkeypatch):
 
 
 @pytest.mark.drill
+@pytest.mark.long
 def test_pages_are_painted_before_any_script_and_a_picture_comes_with_its_page(chromium, live_server, many_accounts):  # noqa: F811
     partner, publisher = many_accounts
     build.publish(publisher, *(making.account_pattern() for _ in range(60)))

@@ -60,8 +60,7 @@ def chromium():
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
-#: Each journey is made at a desk by `make test`, and on a phone, with motion, by `make drills`; those of `BOTH` on both by
-#: `make test`.
+#: Each journey is made at a desk, and on a phone, with motion: which when, `conftest.py` says.
 LOOKS = {"wide-light": (1440, "light", "reduce"), "narrow-dark": (390, "dark", "no-preference")}
 BOTH = pytest.mark.parametrize("page", LOOKS, indirect=True)
 
@@ -468,7 +467,6 @@ def test_what_is_not_found_keeps_its_navigation(page, live_server, cast):
         assert 'id="side"' in answer.text()
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("third", runs(3, quick=1))
 def test_axe_finds_nothing_on_the_pages_of_the_day(page, live_server, cast, third):
     token = {"token": making.token(uuid.uuid4().hex * 2)}

@@ -26,7 +26,7 @@ from tests.surfaces.matrix import pages, rest, taxii
 from tests.surfaces.matrix import scene as scenes
 from tests.surfaces.matrix.row import EVERYBODY, let_in
 
-pytestmark = [pytest.mark.django_db, pytest.mark.core]
+pytestmark = pytest.mark.django_db
 
 #: One row a route; a new route has its own in `matrix/`.
 MATRIX = rest.ROWS | taxii.ROWS | pages.ROWS
@@ -45,6 +45,7 @@ def routes():
     return list(walk(get_resolver().url_patterns))
 
 
+@pytest.mark.core
 def test_every_route_is_in_the_matrix_and_no_other():
     names = routes()
     assert None not in names, "a route without a name"
@@ -64,6 +65,7 @@ def scene(key_service) -> scenes.Scene:
     return scenes.the_scene()
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("route", sorted(ROWS))
 def test_a_route_lets_in_whom_its_row_says_and_shows_each_object_to_exactly_those_who_may_see_it(scene, route):
     """One answer is judged by all that is asserted: to ask is what the matrix takes its time for."""

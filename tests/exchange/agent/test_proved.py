@@ -22,6 +22,7 @@ from exchange.lists import pages
 from exchange.stix import words
 from exchange.tokens import epochs, forms
 from tests import forked
+from tests.drilling import LONG
 from tests.exchange.agent.fake import FakeExchange
 
 AGENT = ["-c", "from exchange.agent.cli import main; main()"]
@@ -141,7 +142,7 @@ def test_renewals_travel_alone(fake, client, job, same):
     assert same()
 
 
-@pytest.mark.parametrize("many", [1_000, pytest.param(10_000, marks=pytest.mark.drill)])
+@pytest.mark.parametrize("many", [1_000, pytest.param(10_000, marks=LONG)])
 def test_thousands_published_and_revoked(fake, client, job, same, lines, many):
     filled(fake, client, job)
     for number in range(many):

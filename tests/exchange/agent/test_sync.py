@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from exchange.agent import cli, jobs, sync
 from exchange.client import Client
 from exchange.client.errors import ApiError, Unreachable, Unusable
+from tests.drilling import LONG
 from tests.exchange.agent.fake import FakeExchange
 from tests.postgres import ROOT
 from tests.strategies import examples
@@ -222,7 +223,7 @@ def test_after_any_sequence_the_file_equals_the_model(tmp_path_factory, steps, p
 
 @pytest.mark.core
 @pytest.mark.parametrize(
-    "delays_s", [(0.15, 0.3), pytest.param((0.25, 0.35, 0.4, 0.45, 0.5), marks=pytest.mark.drill)], ids=["two", "five"]
+    "delays_s", [(0.15, 0.3), pytest.param((0.25, 0.35, 0.4, 0.45, 0.5), marks=LONG)], ids=["two", "five"]
 )
 def test_kill_9_at_any_moment_converges_at_the_next_run(fake, tmp_path, delays_s):
     """The command itself, killed after ever longer delays; then one whole run."""

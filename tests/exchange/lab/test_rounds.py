@@ -25,6 +25,8 @@ from tests.exchange.lab.labs import Captured, TestMaker
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 C = Constants()
+#: To have all labs play all rounds takes most of a minute.
+OF_ALL_ROUNDS = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,7 @@ def suspects(state):
     return set(state.accounts.filter(pl.Series(state.suspects()))["account"])
 
 
+@OF_ALL_ROUNDS
 def test_all_labs_find_their_accounts_of_the_campaigns_and_the_blind_one_too(story, played):
     true, said, right = truth(story), 0, 0
     for lab, state in played[0].items():
@@ -82,6 +85,7 @@ def test_all_labs_find_their_accounts_of_the_campaigns_and_the_blind_one_too(sto
     assert not played[0]["cygnus"].accounts["flagged"].any()
 
 
+@OF_ALL_ROUNDS
 def test_rounds_settle_and_what_did_not_change_is_not_sent_again(played):
     first, last = played[2][0], played[2][-1]
     assert first[0].sent > 0
@@ -108,6 +112,7 @@ def test_a_lab_that_finds_nobody_new_goes_on_while_it_says_what_others_do_not_kn
         assert not asked.settled
 
 
+@OF_ALL_ROUNDS
 def test_nothing_but_tokens_pseudonyms_and_powers_of_two_leaves(story, played):
     _, hall, _ = played
     said = b"\n".join(body for _, _, body in hall.requests) + "\n".join(url for _, url, _ in hall.requests).encode()
@@ -155,6 +160,7 @@ def test_nothing_but_tokens_pseudonyms_and_powers_of_two_leaves(story, played):
     assert count > 200
 
 
+@OF_ALL_ROUNDS
 def test_pseudonyms_stay_and_say_nothing(played):
     states, _, _ = played
     state = states["aster"]
@@ -165,6 +171,7 @@ def test_pseudonyms_stay_and_say_nothing(played):
     assert state.account_of(pseudonym) == name
 
 
+@OF_ALL_ROUNDS
 def test_each_suspect_has_its_reason_in_one_sentence(played):
     state = played[0]["cygnus"]
     explainer = Explainer(state, C)
@@ -179,6 +186,7 @@ def test_each_suspect_has_its_reason_in_one_sentence(played):
     assert not explainer.explain(innocent).suspect
 
 
+@OF_ALL_ROUNDS
 def test_a_state_that_is_opened_again_is_as_it_was(story, played):
     with State(story / "aster" / "lab.db") as again:
         known = played[0]["aster"]
@@ -188,6 +196,7 @@ def test_a_state_that_is_opened_again_is_as_it_was(story, played):
         assert (story / "aster" / "lab.db").stat().st_mode & 0o077 == 0
 
 
+@OF_ALL_ROUNDS
 def test_no_raw_value_is_in_the_state(story, played):
     raw = (story / "aster" / "lab.db").read_bytes()
     frame = pl.read_parquet(story / "aster" / "accounts.parquet")
@@ -196,6 +205,7 @@ def test_no_raw_value_is_in_the_state(story, played):
         assert not [one for one in frame[column].drop_nulls() if one.encode() in raw], column
 
 
+@OF_ALL_ROUNDS
 def test_new_sign_ups_are_scored_as_they_come_and_old_ones_are_matched_back(story, played):
     hall = Captured(LocalGroup())
     for lab in LABS:

@@ -336,6 +336,7 @@ def test_slow_heads_and_idle_connections_are_ended(server):
     assert kept.is_closed()
 
 
+@pytest.mark.slow
 def test_who_is_kicked_while_a_kick_is_taken_is_not_the_last_to_be(server, monkeypatch):
     """Two threads are woken by one kick, and a third one kicks between them: streams that nobody told stood still for good."""
     taken = os.eventfd_read

@@ -264,7 +264,7 @@ def _files():
 
 
 @shared.needed
-@pytest.mark.parametrize("path", _files(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", shared.by_size(_files()), ids=lambda path: path.name)
 def test_of_a_real_file_all_enters_but_what_is_listed(aster, path):
     answer = aster.ask("POST", f"batches{RING}", shared.read(path), media="application/json")
     if path.name in NOT_READ:

@@ -27,6 +27,7 @@ def test_closed_facts_let_nothing_through(measured):
     assert share(measured, "closed", lambda category: True)[0] >= 0.99
 
 
+@pytest.mark.slow
 def test_payment_data_and_secrets_are_found_in_every_form_and_place(measured):
     found, missed = share(measured, "open", lambda category: category.startswith(door.PAYMENT_AND_SECRETS))
     assert found >= 0.98, missed

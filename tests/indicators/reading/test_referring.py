@@ -14,6 +14,7 @@ from indicators.reading import gathering, referring
 from indicators.stix import references
 from partners.sharing import audience_ids
 from tests import build
+from tests.drilling import LONG
 from tests.indicators import byhand
 from tests.indicators.reports.test_reporting import link, sdo
 
@@ -86,7 +87,7 @@ def test_a_package_follows_what_extensions_and_nested_properties_point_to(cast):
     assert all(json.loads(one.body)["name"] == one.title for one in found.held)
 
 
-@pytest.mark.parametrize("many", [1_000, pytest.param(10_000, marks=pytest.mark.drill)])
+@pytest.mark.parametrize("many", [1_000, pytest.param(10_000, marks=LONG)])
 def test_a_place_to_which_thousands_of_relationships_lead_is_walked_by_its_index(cast, many):
     aster = cast.viewer("aster")
     hub, author = sdo("campaign", "Hub"), aster.identity_id

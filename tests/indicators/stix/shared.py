@@ -3,11 +3,15 @@
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.drilling import LONG
+
 _BESIDE = [parent / "shared" / "data" for parent in Path(__file__).parents[4:]]
 ROOT = next((path for path in _BESIDE if path.is_dir()), _BESIDE[0])
+_LARGE = 200_000
 needed = pytest.mark.skipif(not ROOT.is_dir(), reason="the shared data is not beside the repository")
 
 
@@ -20,6 +24,11 @@ def lines(*parts: str) -> list[dict]:
     """The rows of a JSON Lines file; none where the data is absent."""
     path = ROOT.joinpath(*parts)
     return [json.loads(line) for line in read(path).splitlines()] if path.is_file() else []
+
+
+def by_size(files: list[Path]) -> list[Any]:
+    """For `parametrize`: large ones are read by `make long` alone."""
+    return [pytest.param(one, marks=LONG if one.stat().st_size > _LARGE else pytest.mark.slow) for one in files]
 
 
 def bundles() -> list[Path]:

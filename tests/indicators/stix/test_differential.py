@@ -70,7 +70,7 @@ def test_over_broken_objects_nobody_disagrees_in_a_new_way(broken):
 
 
 @shared.needed
-@pytest.mark.parametrize("path", shared.bundles(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", shared.by_size(shared.bundles()), ids=lambda path: path.name)
 def test_over_what_others_publish_nobody_disagrees_in_a_new_way(path):
     """Two objects of each type and set of properties: ATT&CK, ATLAS, DISARM, feeds, OASIS's examples, edge cases."""
     whole = json.loads(shared.read(path))
