@@ -60,9 +60,13 @@ def indicators(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 
 def _page(request: HttpRequest, viewer: Viewer, asked: Asked, *, part: str) -> HttpResponse:
     state = changes.own_end(viewer)  # read first: what comes in meanwhile is new the next time
-    found, following, cut = _found(viewer, asked)
+    found, following, counted = _found(viewer, asked)
+    cut = counted is not None and counted.cut
     whole = not (following or cut or asked.cursor) and asked.selection.living
-    counted = listing.counted_of(found) if whole or asked.problem else listing.counted(viewer, asked.selection)
+    if whole or asked.problem:
+        counted = listing.counted_of(found)
+    elif counted is None:
+        counted = listing.counted(viewer, asked.selection)
     nothing = not found and not asked.problem and not asked.cursor
     return show(
         request,
@@ -94,20 +98,20 @@ def _page(request: HttpRequest, viewer: Viewer, asked: Asked, *, part: str) -> H
     )
 
 
-def _found(viewer: Viewer, asked: Asked) -> tuple[list[reading.Statement], str, bool]:
-    """The statements of the page, the cursor of the next one, and whether older ones were not looked at."""
+def _found(viewer: Viewer, asked: Asked) -> tuple[list[reading.Statement], str, listing.Counted | None]:
+    """The statements of the page, the cursor of the next one, and how many there are where sorting them tells."""
     if asked.problem:
-        return [], "", False
+        return [], "", None
     before = _place(asked, viewer)
     if asked.sort in listing.ORDERS:
         by, down = asked.sort, asked.down
         sorted_ = listing.ordered(viewer, asked.selection, by=by, down=down, offset=before or 0, limit=_PAGE)  # type: ignore[arg-type]
         place = (before or 0) + _PAGE
         following = paging.seal([place], viewer=viewer.partner_id, scope=asked.scope) if sorted_.more else ""
-        return sorted_.statements, following, sorted_.cut
+        return sorted_.statements, following, sorted_.counted
     found = reading.newest(viewer, asked.selection, before=before, limit=_PAGE)
     following = paging.seal([found.reached], viewer=viewer.partner_id, scope=asked.scope) if found.more else ""
-    return found.statements, following, False
+    return found.statements, following, None
 
 
 def _place(asked: Asked, viewer: Viewer) -> int | None:

@@ -56,11 +56,16 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """A page in another order than the log's; `cut` where older holdings were not looked at."""
+    """A page in another order than the log's, and how many fit; `cut` where older holdings were not looked at."""
 
     statements: list[Statement]
     more: bool
-    cut: bool
+    counted: Counted
+
+    @property
+    def cut(self) -> bool:
+        """Whether there are holdings that were not looked at."""
+        return self.counted.cut
 
 
 def counted_of(found: Sequence[Statement]) -> Counted:
@@ -76,22 +81,28 @@ def counted(viewer: Viewer, wanted: Selection) -> Counted:
     versions, conditions = _versions(conditions)
     sql = _COUNTED.format(versions=versions, conditions=conditions)
     rows = ask(sql, _looking(viewer, parameters, most=most), settings=walking.IN_ORDER)
+    return _counts(rows, most=most)
+
+
+def _counts(rows: Sequence[tuple[str, int, int]], *, most: int) -> Counted:
     return Counted({kind: count for kind, count, _ in rows if count}, cut=any(seen > most for *_, seen in rows))
 
 
 def ordered(viewer: Viewer, wanted: Selection, *, by: Order, down: bool, offset: int, limit: int) -> Sorted:
-    """Living objects that fit, in the order of a column. Five queries at most."""
+    """Living objects that fit, in the order of a column, and how many. Five queries at most."""
     conditions, parameters = selecting.conditions(viewer, wanted)
     direction = "DESC NULLS LAST" if down else "ASC NULLS LAST"
-    sql = _ORDERED.format(conditions=conditions, order=f"{_ORDERS[by]} {direction}")
+    sql = _ORDERED.format(conditions=conditions, column=_ORDERS[by], order=direction)
     most = _most(wanted.filter, closely=wanted.matched)
     looking = _looking(viewer, parameters, most=most) | {"limit": limit + 1, "offset": offset}
-    rows = ask(sql, looking, settings=walking.IN_ORDER)
-    places = {key: place for place, (key, *_) in enumerate(rows[:limit])}
-    ids = tuple({stix_id for _, stix_id, _ in rows[:limit]})
+    told = ask(sql, looking, settings=walking.IN_ORDER)
+    rows = sorted((place, key, text) for place, key, text, *_ in told if place)
+    counts = _counts([(text, count, seen) for place, _, text, count, seen in told if not place], most=most)
+    places = {key: place for place, key, _ in rows[:limit]}
+    ids = tuple({stix_id for *_, stix_id in rows[:limit]})
     found = page(viewer, Selection(stix_ids=ids), limit=1_000).statements if ids else []
     there = sorted((said for said in found if said.object_id in places), key=lambda said: places[said.object_id])
-    return Sorted(there, more=len(rows) > limit, cut=any(seen > most for *_, seen in rows))
+    return Sorted(there, more=len(rows) > limit, counted=counts)
 
 
 def chosen(viewer: Viewer, wanted: Selection, *, own: bool, most: int) -> tuple[list[str], bool]:
@@ -166,12 +177,16 @@ WITH {_LOOKED}, fits AS (
 SELECT f.kind, f.n, (SELECT count(*) FROM newest) FROM fits f
 UNION ALL SELECT 'other', 0, (SELECT count(*) FROM newest)
 """
+# What fits is read once: a row for each of the page, with its place, and those of a count.
 _ORDERED = f"""
-WITH {_LOOKED}
-SELECT o.id, h.stix_id, (SELECT count(*) FROM newest)
-FROM looked h {_NEWEST_VERSION}
-WHERE TRUE {{conditions}}
-ORDER BY {{order}}, o.id DESC LIMIT %(limit)s OFFSET %(offset)s
+WITH {_LOOKED}, fits AS MATERIALIZED (
+    SELECT o.id, h.stix_id, coalesce(h.kind, 'other') AS kind, {{column}} AS sorted_by
+    FROM looked h {_NEWEST_VERSION} WHERE TRUE {{conditions}}
+)
+SELECT row_number() OVER (), f.id, f.stix_id, 0, 0
+FROM (SELECT * FROM fits ORDER BY sorted_by {{order}}, id DESC LIMIT %(limit)s OFFSET %(offset)s) f
+UNION ALL SELECT 0, 0, f.kind, count(*), 0 FROM fits f GROUP BY f.kind
+UNION ALL SELECT 0, 0, 'other', 0, count(*) FROM newest
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from indicators.feeds import spelling, tree
-from indicators.feeds.filters import Filter
+from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.reading import listing
 from indicators.reading.selecting import Selection
 from indicators.stix import making, vocabulary
@@ -53,3 +53,20 @@ def test_who_carries_a_searched_value_is_found_once_for_all_rows():
     asked = [node for node in nodes if node.get("Relation Name") in ("indicators_carries", "indicators_tokenvalue")]
     assert asked
     assert all(node["Actual Loops"] <= 2 for node in asked)
+
+
+@pytest.mark.parametrize("by", listing.ORDERS)
+def test_a_sorted_page_counts_what_a_count_of_its_own_does(monkeypatch, by):
+    cast = build.the_cast()
+    made = [making.account_pattern(confidence=place * 9) for place in range(9)]
+    build.publish(cast.viewer("borealis"), *made, *(making.payment_fingerprint() for _ in range(3)))
+    viewer = cast.viewer("aster")
+    for text in ("", "kind:account-pattern", "confidence:>=40", "confidence:>=100"):
+        wanted = Selection(filter=Filter(spelling.read_text(text)) if text else EVERYTHING, living=True)
+        pages = [listing.ordered(viewer, wanted, by=by, down=True, offset=place, limit=5) for place in (0, 5, 10, 15)]
+        counted = listing.counted(viewer, wanted)
+        assert [page.counted for page in pages] == [counted] * len(pages)
+        assert len({one.object_id for page in pages for one in page.statements}) == pages[0].counted.all
+        monkeypatch.setattr(listing, "LOOKED_AT", 4)
+        assert listing.ordered(viewer, wanted, by=by, down=True, offset=0, limit=5).cut  # also where none of them fits
+        monkeypatch.undo()
