@@ -7,6 +7,7 @@ proposal: it is dismissed, parted, or joined with another when most of them say 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -43,9 +44,46 @@ def visible(viewer: Viewer, campaign_id: UUID) -> Campaign:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """One's partner's word, and which person or key of it said it; empty where that is not known."""
+
+    said: CampaignStatement
+    actor: str
+
+
+def of_a_colleague(viewer: Viewer, campaign_id: UUID, *, says: str, reason: str, other: UUID | None) -> Stated | None:
+    """The word of another person or key of the viewer's partner that this one would take the place of.
+
+    None where there is none, it is the viewer's own or says the same. Raises as `say`.
+    """
+    _sayable(viewer, campaign_id, says=says, reason=reason, other=other)
+    said = CampaignStatement.objects.filter(campaign=campaign_id, partner=viewer.partner_id).first()
+    if said is None or (said.says, said.reason, said.other) == (says, reason, other):
+        return None
+    target = f"campaign:{campaign_id}"
+    actor = audit.by_whom_at(audit.Verb.CAMPAIGN_STATED, target=target, partner_id=viewer.partner_id, at=said.at)
+    return None if actor == viewer.actor else Stated(said, actor)
+
+
 @transaction.atomic
 def say(viewer: Viewer, campaign_id: UUID, *, says: str, reason: str, other: UUID | None) -> CampaignStatement:
-    """Say one's partner's word of a campaign, in the place of its word before. Raises Forbidden, NotFound, Refused."""
+    """Say one's partner's word of a campaign, in the place of its word before.
+
+    Raises Forbidden, NotFound, Refused, and Conflict where the campaign has ended.
+    """
+    one = _sayable(viewer, campaign_id, says=says, reason=reason, other=other)
+    said, _ = CampaignStatement.objects.update_or_create(
+        campaign=one.pk,
+        partner_id=viewer.partner_id,
+        defaults={"says": says, "reason": reason, "other": other, "at": clock.now(), "of": one.told},
+    )
+    _record(viewer, one, says=says, reason=reason)
+    move(one.pk)
+    return said
+
+
+def _sayable(viewer: Viewer, campaign_id: UUID, *, says: str, reason: str, other: UUID | None) -> Campaign:
     viewer.require(Scope.REACT)
     one = visible(viewer, campaign_id)
     if says not in REASONS:
@@ -58,14 +96,7 @@ def say(viewer: Viewer, campaign_id: UUID, *, says: str, reason: str, other: UUI
         raise Refused("Another campaign of the same group.", code="bad-other", at="/other")
     if one.state == Campaign.State.ENDED and not one.dismissed:
         raise Conflict("This campaign has ended.", code="campaign-ended")
-    said, _ = CampaignStatement.objects.update_or_create(
-        campaign=one.pk,
-        partner_id=viewer.partner_id,
-        defaults={"says": says, "reason": reason, "other": other, "at": clock.now(), "of": one.told},
-    )
-    _record(viewer, one, says=says, reason=reason)
-    move(one.pk)
-    return said
+    return one
 
 
 @transaction.atomic

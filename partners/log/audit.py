@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -231,3 +232,12 @@ INSERT INTO partners_auditwaiting (record_id) SELECT id FROM written RETURNING r
 def by_whom(verb: Verb, *, target: str) -> str | None:
     """Who first did this to `target`; None if the log does not say."""
     return AuditRecord.objects.filter(verb=verb, target=target).order_by("pk").values_list("actor", flat=True).first()
+
+
+def by_whom_at(verb: Verb, *, target: str, partner_id: UUID, at: datetime) -> str:
+    """Who of a partner did this to `target` at about this time, the last of them; empty if the log does not say."""
+    done = AuditRecord.objects.filter(partner=partner_id, at__range=(at - _ABOUT, at + _ABOUT))
+    return done.filter(verb=verb, target=target).order_by("-pk").values_list("actor", flat=True).first() or ""
+
+
+_ABOUT = timedelta(minutes=1)

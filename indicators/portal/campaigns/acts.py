@@ -13,8 +13,10 @@ from django.views.decorators.http import require_POST
 from exchange.drawn import require_same
 from exchange.errors import Conflict, NotFound, Refused
 from exchange.translating import later
-from indicators.campaigns import statements
-from partners.portal.access import page
+from indicators.campaigns import statements, viewing
+from indicators.portal.campaigns import wording
+from partners.portal import actors
+from partners.portal.access import page, show
 from partners.viewer import Viewer
 
 _TOLD = {
@@ -35,11 +37,40 @@ def say(request: HttpRequest, viewer: Viewer, campaign_id: UUID) -> HttpResponse
             _unsay(request, viewer, campaign_id)
         else:
             other = _other(request.POST.get("other", "")) if says == "one" else None
-            statements.say(viewer, campaign_id, says=says, reason=request.POST.get("reason", ""), other=other)
+            reason = request.POST.get("reason", "")
+            theirs = statements.of_a_colleague(viewer, campaign_id, says=says, reason=reason, other=other)
+            if theirs is not None and request.POST.get("over") != theirs.said.at.isoformat():
+                return _asked(request, viewer, campaign_id, theirs)
+            statements.say(viewer, campaign_id, says=says, reason=reason, other=other)
             messages.success(request, gettext("{n} You can take it back here.").format(n=_TOLD[says]))
     except (Conflict, Refused) as refused:
         messages.error(request, refused.detail)
     return redirect("portal-campaign", campaign_id)
+
+
+def _asked(request: HttpRequest, viewer: Viewer, campaign_id: UUID, theirs: statements.Stated) -> HttpResponseBase:
+    """The page that asks before a colleague's word gives way (409); a third word, said meanwhile, is asked of, too."""
+    one = statements.visible(viewer, campaign_id)
+    wished = {name: request.POST.get(name, "") for name in ("says", "reason", "other")}
+    names = viewing.names(viewer, one.group_id)
+    answer = show(
+        request,
+        viewer,
+        "indicators/campaign_otherwise.html",
+        here="portal-campaigns",
+        campaign_id=campaign_id,
+        name=names.get(campaign_id, ""),
+        by=actors.names(viewer, {theirs.actor}).get(theirs.actor) or gettext("A colleague"),
+        said=theirs.said,
+        says=wording.said(theirs.said.says),
+        other=names.get(theirs.said.other, "") if theirs.said.other else "",
+        over=theirs.said.at.isoformat(),
+        wished=wished,
+        would_say=wording.said(wished["says"]),
+        would_other=names.get(UUID(wished["other"]), "") if wished["says"] == "one" else "",
+    )
+    answer.status_code = 409
+    return answer
 
 
 @require_POST

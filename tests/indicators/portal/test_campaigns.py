@@ -123,6 +123,27 @@ def test_a_statement_is_made_changed_and_taken_back(pool):
     assert "Choose the other campaign." in refused
 
 
+def test_a_colleagues_word_gives_way_only_to_whoever_saw_it(pool):
+    address, aster = f"/campaigns/{pool.campaign.pk}/say", pool.partners["aster"]
+    first, second, third = browser(aster), browser(aster), browser(aster)
+    first.post(address, {"says": "confirm", "reason": "confirmed_here"})
+    wished = {"says": "dismiss", "reason": "benign_shared"}
+    asked = second.post(address, wished)
+    assert asked.status_code == 409
+    assert "says that it is one" in asked.content.decode()
+    assert CampaignStatement.objects.get().says == "confirm"
+    over = re.search(r'name="over" value="([^"]+)"', asked.content.decode())[1]
+    third.post(address, {"says": "two", "reason": "two_campaigns", "over": over})
+    assert CampaignStatement.objects.get().says == "two"
+    again = second.post(address, wished | {"over": over})  # it saw another word
+    assert again.status_code == 409
+    assert "says that it is two campaigns" in again.content.decode()
+    assert second.post(address, {"says": "no", "reason": "x"}).status_code == 302  # nobody is asked what cannot be said
+    assert third.post(address, wished).status_code == 302  # one's own gives way at once
+    assert CampaignStatement.objects.get().says == "dismiss"
+    assert second.post(address, wished).status_code == 302  # a colleague's that says the same
+
+
 def test_an_alias_is_its_partners_alone_and_shown_as_text(pool):
     address, evil = f"/campaigns/{pool.campaign.pk}", "<script>alert(1)</script>"
     page = text(browser(pool.partners["aster"]).post(f"{address}/alias", {"alias": evil}, follow=True))
