@@ -51,7 +51,8 @@ def appeal(
         _print(filed["tickets"], empty="You see no indicator that names it, beside those that wait already.")
         if dissents := filed.get("dissents"):
             left = f" {dissents['left']} are left: file again." if dissents["left"] else ""
-            console.print(f"Your dissent was given on {dissents['given']}.{left}", markup=False)
+            stays = f" On {dissents['stays']} a colleague says otherwise: that stays." if dissents.get("stays") else ""
+            console.print(f"Your dissent was given on {dissents['given']}.{stays}{left}", markup=False)
 
 
 def _value() -> str:

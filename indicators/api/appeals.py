@@ -89,7 +89,12 @@ class StatisticsView(Face):
 
 
 def _filed(one: appealing.Filed) -> dict[str, Any]:
-    said = {} if one.dissents is None else {"dissents": {"given": one.dissents.given, "left": one.dissents.left}}
+    dissents = one.dissents
+    said = (
+        {}
+        if dissents is None
+        else {"dissents": {"given": dissents.given, "left": dissents.left, "stays": dissents.stays}}
+    )
     return said | {
         "id": one.appeal.pk,
         "at": clock.rfc3339(one.appeal.at),

@@ -73,10 +73,14 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Dissents:
-    """Of what the filer sees: on how many ids its dissent was given now, and on how many more it was not for room."""
+    """Of what the filer sees: on how many ids its dissent was given now, and on how many more it was not for room.
+
+    `stays`: on so many a colleague of the filer says otherwise, and that stays.
+    """
 
     given: int
     left: int
+    stays: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +125,15 @@ def file(viewer: Viewer, tokens: Sequence[drafts.TokenValue], *, reason: str, di
 def _dissent(viewer: Viewer, keys: Sequence[UUID], *, reason: str) -> Dissents:
     """Dissent from what carries these values and the viewer sees, whether or not its publisher got a ticket just now.
 
-    What it dissents from already stays as it is; so who files again goes on where `MOST_DISSENTS` ended.
+    What it dissents from already stays as it is; so who files again goes on where `MOST_DISSENTS` ended. So does what a
+    colleague says otherwise: whoever sees that may judge the indicator itself.
     """
     seen = Holding.objects.visible_to(viewer).filter(pk__in=[pk for pk, _ in _carriers(viewer, keys, seen=True)])
-    judged = Opinion.unrestricted.filter(
-        partner=viewer.partner_id, says__lt=0, said_by__state=Holding.State.LIVE, said_by__newest__isnull=False
+    said = Opinion.unrestricted.filter(
+        partner=viewer.partner_id, holding__in=seen, said_by__state=Holding.State.LIVE, said_by__newest__isnull=False
     )
-    owed = seen.exclude(pk__in=judged.filter(holding__in=seen).values("holding"))
+    theirs = set(said.filter(says__gte=0).exclude(actor=viewer.actor).values_list("holding__stix_id", flat=True))
+    owed = seen.exclude(pk__in=said.filter(says__lt=0).values("holding")).exclude(stix_id__in=theirs)
     ids = list(dict.fromkeys(owed.order_by("pk").values_list("stix_id", flat=True)))
     given = 0
     for stix_id in ids[:MOST_DISSENTS]:
@@ -136,7 +142,7 @@ def _dissent(viewer: Viewer, keys: Sequence[UUID], *, reason: str) -> Dissents:
         except ExchangeError:  # it has ended since, or may not be judged: a ticket stands
             continue
         given += 1
-    return Dissents(given, len(ids[MOST_DISSENTS:]))
+    return Dissents(given, len(ids[MOST_DISSENTS:]), len(theirs))
 
 
 def ask_unseen(asked: str) -> None:

@@ -90,6 +90,13 @@ def _dissented(given: appealing.Dissents | None) -> str:
     if given is None:
         return ""
     said = ngettext("You dissent from {n} more.", "You dissent from {n} more.", given.given).format(n=given.given)
+    if given.stays:
+        stays = ngettext(
+            "Of {n} a colleague says otherwise: that stays. Judge it on its own page.",
+            "Of {n} a colleague says otherwise: that stays. Judge these on their own pages.",
+            given.stays,
+        )
+        said = f"{said} {stays.format(n=given.stays)}"
     left = ngettext("{n} is left: file again.", "{n} are left: file again.", given.left).format(n=given.left)
     return f"{said} {left}" if given.left else said
 

@@ -33,6 +33,7 @@ class DissentsDocument(serializers.Serializer[object]):
 
     given = serializers.IntegerField(help_text="Indicators on which it was given now.")
     left = serializers.IntegerField(help_text="Those on which it was not, for their number: file again.")
+    stays = serializers.IntegerField(help_text="Those on which a colleague of the filer says otherwise: that stays.")
 
 
 class AppealDocument(serializers.Serializer[object]):

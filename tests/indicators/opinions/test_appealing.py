@@ -20,8 +20,8 @@ from exchange import clock
 from exchange.client import cli
 from exchange.client.errors import Unusable
 from indicators.ending import revoking
-from indicators.models import Appeal, Holding, Ticket
-from indicators.opinions import appealing
+from indicators.models import Appeal, Holding, Opinion, Ticket
+from indicators.opinions import appealing, giving
 from indicators.publishing.answering import Answer
 from indicators.reports import reporting
 from indicators.stix import making
@@ -186,15 +186,28 @@ def test_with_dissent_it_is_given_on_all_that_is_seen_whatever_waits_there_alrea
     hidden = published(cast, "aster", partners=("cygnus",))
     assert "dissents" not in filed(cast)
     assert [filed(cast, dissent=True)["dissents"] for _ in range(3)] == [
-        {"given": 2, "left": 1},
-        {"given": 1, "left": 0},
-        {"given": 0, "left": 0},
+        {"given": 2, "left": 1, "stays": 0},
+        {"given": 1, "left": 0, "stays": 0},
+        {"given": 0, "left": 0, "stays": 0},
     ]
     standings = [
         read(Caller(cast.keys["aster"]).get(f"objects/{stix_id}/opinions"))["judged"][0]["standing"]
         for stix_id in (*theirs, hidden)
     ]
     assert standings == ["disputed"] * 3 + ["unreviewed"]
+
+
+def test_with_dissent_what_a_colleague_says_otherwise_stays(cast):
+    confirmed, own, unjudged = (published(cast) for _ in range(3))
+    filer = cast.viewer("borealis")
+    colleague = auth.viewer_of_user(build.a_user(cast.borealis))
+    giving.give(colleague, confirmed, opinion="agree", reason="confirmed_here")
+    giving.give(filer, own, opinion="agree", reason="confirmed_here")
+    assert filed(cast, dissent=True)["dissents"] == {"given": 2, "left": 0, "stays": 1}
+    said = {one.holding.stix_id: one.says for one in Opinion.unrestricted.select_related("holding")}
+    assert said[confirmed] > 0
+    assert said[own] < 0
+    assert said[unjudged] < 0
 
 
 def test_what_is_overdue_is_told_once(cast, monkeypatch):
