@@ -42,7 +42,6 @@ def listing(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         "indicators/quarantine.html",
         here="portal-quarantine",
         waiting=found,
-        reasons=dict(sorted({(one.code, one.message) for one in found})),
         following=paging.seal(position, viewer=viewer.partner_id, scope=_PLACE) if more else "",
         first=not cursor,
     )

@@ -11,9 +11,11 @@ from typing import Any
 
 from django.utils.translation import gettext, ngettext
 
+from exchange.templatetags.house import plain
 from exchange.translating import later
 from indicators.campaigns.saying import number
 from indicators.portal.campaigns.marks import size_of
+from indicators.stix.naming import NAMES
 
 _STOPPED = timedelta(hours=48)
 _KINDS = {
@@ -30,6 +32,7 @@ _EVENTS = {
     "taken-up": later("No longer dismissed"),
     "ended": later("Ended"),
 }
+_CAUSES = {"evidence": later("new evidence"), "statements": later("what labs say")}
 _SAYS = {
     "confirm": later("says that it is one"),
     "dismiss": later("says that it is none"),
@@ -85,10 +88,15 @@ def events(history: Sequence[Mapping[str, Any]], names: Mapping[Any, str]) -> li
             "kind": event["kind"],
             "other": event["other"],
             "other_name": names.get(event["other"], ""),
-            "causes": [cause.replace("_", " ") for cause in event["causes"]],
+            "causes": [_cause(cause) for cause in event["causes"]],
         }
         for event in reversed(history)
     ]
+
+
+def _cause(word: str) -> str:
+    """What moved it: tokens of a subkind by the name that people have for them."""
+    return NAMES[word][1] if word in NAMES else str(_CAUSES.get(word, plain(word)))
 
 
 def said(word: str) -> str:
