@@ -61,9 +61,14 @@ def note_loaded(store: Store, told: str) -> None:
 
 
 def in_force(job: Job, store: Store) -> Reached | None:
-    """What of a list of `sync` is in force; None where nothing is, or no hash is known yet."""
+    """What of a list of `sync` is in force, or was of `run` before; None where nothing is, or no hash is known yet."""
     told = store.get(_IN_FORCE)
     return Reached(*json.loads(told)) if told and store.get("name") == job.proved_name else None
+
+
+def note_told(store: Store, place: Reached) -> None:
+    """The exchange was told that this is in force: so is it after a restart, in a part that cannot be reached then."""
+    store.note(_IN_FORCE, json.dumps(astuple(place)))
 
 
 def late(parts: Iterable[tuple[str, float]]) -> list[dict[str, Any]]:

@@ -45,8 +45,12 @@ class Returns:
         return False
 
     def acknowledge(self, client: Client, job: jobs.Job, *, at_once: bool = False) -> None:
-        """Tell the exchange what every part holds: at once where the set is another, else every half minute."""
-        place = self.in_force.place(job.path.name)
+        """Tell the exchange what every part holds: at once where the set is another, else every half minute.
+
+        Where a part has taken nothing since the start and is late, it is what was told before the start.
+        """
+        late = self._late(job.path.name)
+        place = self.in_force.place(job.path.name) or (self._told_before(job) if late else None)
         acked_at, set_hash = self._acked.get(job.path.name, (0.0, ""))
         is_told = place and place.set_hash == set_hash and time.monotonic() - acked_at < _ACK_S
         if place is None or (is_told and not at_once):
@@ -54,7 +58,6 @@ class Returns:
         with closing(jobs.open_store(job)) as store:
             said = acknowledging.said(place, store, state=self.settings.state, version=self.version)
             met = self._met(store)
-        late = self._late(job.path.name)
         more = {name: value for name, value in (("met", met), ("late", late)) if value}
         try:
             acknowledging.tell(client, job.feed or "all", {**said, **self.counts(), **more})
@@ -63,6 +66,12 @@ class Returns:
             if error.status != 404:  # an exchange that takes none
                 raise
         self._acked[job.path.name] = (time.monotonic(), place.set_hash)
+        with closing(jobs.open_store(job)) as store:
+            acknowledging.note_told(store, place)
+
+    def _told_before(self, job: jobs.Job) -> acknowledging.Reached | None:
+        with closing(jobs.open_store(job)) as store:
+            return acknowledging.in_force(job, store)
 
     def _late(self, feed: str) -> list[dict[str, Any]]:
         """Which parts lack something of a feed for too long, by their kinds."""

@@ -295,6 +295,26 @@ def test_what_is_acknowledged_is_in_force_in_every_part_and_what_hangs_shows(fak
             receiver.gate.set()
 
 
+def test_after_a_restart_what_cannot_be_reached_is_late_at_what_was_in_force_before(fake, made, tmp_path, monkeypatch):
+    monkeypatch.setattr(acknowledging, "LATE_S", 0.0)
+    say(fake, FIRST)
+    with closing(Receiver()) as receiver:
+        agent = made(outputs=(("webhook 1", replace(receiver.sink, timeout_s=3_600)),))
+        with keeping(agent):
+            before = proof(agent)
+            until(lambda: place(agent) == before)
+            acknowledge(agent)
+    say(fake, SECOND)
+    again = made(outputs=(("webhook 1", receiver.sink),))  # nobody listens there any more
+    with keeping(again):
+        until(lambda: again.stands()["parts"]["webhook 1"]["problem"])
+        assert place(again) is None
+        acknowledge(again)
+    assert len(fake.acks) == 2
+    assert (fake.acks[-1]["set_count"], fake.acks[-1]["set_hash"]) == before != proof(again)
+    assert [one["part"] for one in fake.acks[-1]["late"]] == ["webhook"]
+
+
 def test_an_exchange_that_knows_of_no_late_parts_is_told_the_rest(fake, client):
     fake.unknown = {"late"}
     said = {"instance": "i", "cursor": "0:1"}
