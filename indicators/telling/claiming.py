@@ -71,6 +71,10 @@ _MAY_GO = f"""
 AND (coalesce(o.kind, d.kind) IN ('ping', 'start-over') OR s.incarnation = {incarnation.SQL})
 AND (d.kind <> 'replay' OR s.opened_at IS NULL)
 """
+# By its key alone, beside however many that are done with.
+_SENT_BEFORE = (
+    "LEFT JOIN LATERAL (SELECT o.kind FROM indicators_delivery o WHERE o.id = d.again_of_id LIMIT 1) o ON true"
+)
 # A row for each partner who has messages under way.
 _AT_WORK = """
 SELECT d.partner_id, count(*) AS all_of_it, count(*) FILTER (WHERE d.attempts > 0 OR s.failures > 0) AS failed
@@ -78,7 +82,8 @@ FROM indicators_delivery d JOIN indicators_subscription s ON s.id = d.subscripti
 WHERE d.state = 'sending' AND d.claimed_until >= %(now)s GROUP BY d.partner_id
 """
 # A row for each active partner who has something due and room for it: of how many at most, whether one is urgent, and
-# since when it is due. Walks the index of what is due to a partner, a share of it at most.
+# since when it is due. Walks the index of what is due to a partner, a share of it at most: a number that PostgreSQL is
+# told, or it would take it for a tenth of all and sort that.
 _WAITS = f"""
 SELECT p.id, coalesce(w.all_of_it, 0) AS under_way, least(q.count, %(share)s - coalesce(w.all_of_it, 0)) AS fits,
        q.urgent, q.due_at
@@ -88,9 +93,9 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT d.urgent, d.due_at
         FROM indicators_delivery d JOIN indicators_subscription s ON s.id = d.subscription_id
-        LEFT JOIN indicators_delivery o ON o.id = d.again_of_id
+        {_SENT_BEFORE}
         WHERE d.partner_id = p.id AND d.state = 'due' AND d.due_at <= %(now)s AND {_MAY_GO}
-        ORDER BY d.urgent DESC, d.due_at, d.id LIMIT %(share)s
+        ORDER BY d.urgent DESC, d.due_at, d.id LIMIT {SHARE}
     ) f
 ) q
 WHERE p.state = 'active' AND q.count > 0 AND coalesce(w.all_of_it, 0) < %(share)s
@@ -99,7 +104,7 @@ WHERE p.state = 'active' AND q.count > 0 AND coalesce(w.all_of_it, 0) < %(share)
 _LEFT = f"""
 SELECT d.partner_id
 FROM indicators_delivery d JOIN indicators_subscription s ON s.id = d.subscription_id
-JOIN partners_partner p ON p.id = d.partner_id LEFT JOIN indicators_delivery o ON o.id = d.again_of_id
+JOIN partners_partner p ON p.id = d.partner_id {_SENT_BEFORE}
 WHERE d.state = 'sending' AND d.claimed_until < %(now)s AND p.state = 'active' AND {_MAY_GO}
 """
 _COUNT = f"""
@@ -107,25 +112,25 @@ WITH at_work AS ({_AT_WORK})
 SELECT (SELECT coalesce(sum(fits), 0) FROM ({_WAITS}) w) + (SELECT count(*) FROM ({_LEFT}) l)
 """
 # A row for each delivery that could be claimed, of the partners whose turn it is: by the index of what is due to a
-# partner, however much is due to others. And of all active partners: by the partial indexes of what is due and being
-# sent. Those whose turn it is are active, and are not joined once more: a plan that began with all partners would read
-# what is due to the chosen for each of them.
+# partner, however much is due to others. And of all: by the partial indexes of what is due and being sent. Either is
+# read once and by its index, whatever PostgreSQL takes the number of partners and of what is due for: OFFSET 0 keeps
+# it from joining all that is due to the chosen instead, MATERIALIZED from reading it again for each row of another.
+_COLUMNS = "d.id, d.partner_id, d.subscription_id, d.again_of_id, d.kind, d.urgent, d.due_at, d.attempts"
 _READY = "(d.state = 'due' AND d.due_at <= %(now)s) OR (d.state = 'sending' AND d.claimed_until < %(now)s)"
-_OF_EACH = """
-chosen CROSS JOIN LATERAL (
-    SELECT d.* FROM indicators_delivery d
+_OF_EACH = f"""
+SELECT d.* FROM chosen CROSS JOIN LATERAL (
+    SELECT {_COLUMNS} FROM indicators_delivery d
     WHERE d.partner_id = chosen.id AND d.state = 'due' AND d.due_at <= %(now)s
     UNION ALL
-    SELECT d.* FROM indicators_delivery d
+    SELECT {_COLUMNS} FROM indicators_delivery d
     WHERE d.partner_id = chosen.id AND d.state = 'sending' AND d.claimed_until < %(now)s
-)
+    OFFSET 0
+) d
 """
-_OF_ANY = f"""
-(SELECT d.* FROM indicators_delivery d JOIN partners_partner p ON p.id = d.partner_id
- WHERE p.state = 'active' AND ({_READY}))
-"""
+_OF_ANY = f"SELECT {_COLUMNS} FROM indicators_delivery d WHERE {_READY}"
 # A row for each delivery that was claimed: its id, its turn, the store's incarnation, and whether all partners were
-# looked at; of those of `ready`. `chosen` are the partners whose turn it is, until they have enough together.
+# looked at; of those of `ready`. `chosen` are the partners whose turn it is, until they have enough together. What is
+# taken is found by its key: PostgreSQL does not know how few they are, and would join all that is due.
 # `place` counts the messages of one partner in the order in which they go, `tried` those of them that failed before;
 # `waits`: another replay of its subscription goes first.
 _CLAIM_NEXT = f"""
@@ -137,18 +142,19 @@ WITH at_work AS ({_AT_WORK}), replaying AS (
     FROM ({_WAITS}) w
 ), chosen AS (
     SELECT id FROM turn_of WHERE has_come UNION {_LEFT}
-), fit AS (
+), ready AS MATERIALIZED ({{ready}}), fit AS (
     SELECT d.id, d.partner_id, d.attempts > 0 OR s.failures > 0 AS failed, d.urgent, d.due_at,
            coalesce(w.all_of_it, 0) AS under_way, coalesce(w.failed, 0) AS failed_under_way,
            count(*) FILTER (WHERE d.attempts > 0 OR s.failures > 0)
                OVER (PARTITION BY d.partner_id ORDER BY NOT d.urgent, d.due_at, d.id) AS tried,
            d.kind = 'replay' AND 1 < count(*) FILTER (WHERE d.kind = 'replay')
                OVER (PARTITION BY d.subscription_id ORDER BY d.due_at, d.id) AS waits
-    FROM {{ready}} d
+    FROM ready d
     JOIN indicators_subscription s ON s.id = d.subscription_id
+    JOIN partners_partner p ON p.id = d.partner_id
     LEFT JOIN at_work w ON w.partner_id = d.partner_id
-    LEFT JOIN indicators_delivery o ON o.id = d.again_of_id
-    WHERE {_MAY_GO}
+    {_SENT_BEFORE}
+    WHERE p.state = 'active' AND {_MAY_GO}
       AND (d.kind <> 'replay' OR NOT s.id IN (SELECT subscription_id FROM replaying))
 ), placed AS (
     SELECT fit.*, under_way + row_number()
@@ -158,11 +164,12 @@ WITH at_work AS ({_AT_WORK}), replaying AS (
     SELECT id, row_number() OVER (ORDER BY place, failed, NOT urgent, due_at, id) AS turn
     FROM placed WHERE place <= %(share)s ORDER BY turn LIMIT %(most)s
 ), next AS (
-    SELECT d.id, turns.turn FROM indicators_delivery d JOIN turns ON turns.id = d.id
-    WHERE {_READY}
-    FOR UPDATE OF d SKIP LOCKED
+    SELECT d.id, turns.turn FROM turns CROSS JOIN LATERAL (
+        SELECT d.id FROM indicators_delivery d WHERE d.id = turns.id AND ({_READY}) LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) d
 )
-UPDATE indicators_delivery d SET state = 'sending', claimed_until = %(until)s FROM next WHERE d.id = next.id
+UPDATE indicators_delivery d SET state = 'sending', claimed_until = %(until)s
+FROM next WHERE d.id = next.id AND d.id = ANY(ARRAY(SELECT id FROM next))
 RETURNING d.id, next.turn, {incarnation.SQL}, NOT EXISTS (SELECT FROM turn_of WHERE NOT has_come)
 """
 _OF_CHOSEN, _OF_ALL = _CLAIM_NEXT.format(ready=_OF_EACH), _CLAIM_NEXT.format(ready=_OF_ANY)
