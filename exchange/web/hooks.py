@@ -26,6 +26,9 @@ class Wait(Protocol):
     def forget(self, woken: Any) -> None:
         """Have it called no more."""
 
+    def more_s(self) -> float:
+        """Once its time is up, so many seconds more: above 0 where there is nothing to do yet after all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pause:
@@ -39,6 +42,10 @@ class Pause:
 
     def forget(self, woken: Any) -> None:
         """There was nothing to hear."""
+
+    def more_s(self) -> float:
+        """It ends when it said."""
+        return 0.0
 
 
 class Hooks:

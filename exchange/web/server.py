@@ -79,14 +79,17 @@ class Server(Threads):
         connection.until, connection.moved = time.monotonic() + self._limits.moved_s, 0
 
     def _line_up(self, connection: Connection, step: Callable[[Connection], int], *, weight: int = 0) -> int:
-        """Have `step` done in turn. To be followed by `_work_in_turn`, or by a kick where the thread is not ours."""
+        """Have `step` done in turn. To be followed by `_work_in_turn`."""
+        self._turns.put(self._job(connection, step, weight=weight))
+        return NOTHING
+
+    def _job(self, connection: Connection, step: Callable[[Connection], int], *, weight: int = 0) -> Job:
         connection.state = State.QUEUED
         request = connection.request
         peer = request.peer if request else None
         if peer is None and request:
             peer = self._hooks.network(request.environ)
-        self._turns.put(Job(peer, weight, partial(self._deal, connection, step)))
-        return NOTHING
+        return Job(peer, weight, partial(self._deal, connection, step))
 
     # Reading.
 
@@ -266,8 +269,8 @@ class Server(Threads):
                 if connection.woken is not woken:
                     return
                 connection.stop_waiting()
-                self._line_up(connection, step)
-            self._kick_one()
+                job = self._job(connection, step)
+            self._put_in_line(job)
 
         connection.state = State.WAITING
         connection.until = time.monotonic() + wait.timeout_s

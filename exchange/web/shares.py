@@ -145,40 +145,59 @@ class Turns:
         self._running: Counter[Hashable] = Counter()
         self._heavy: Counter[Hashable] = Counter()
         self._weight = 0
+        self._begun = 0.0  # when the last job was
 
-    def put(self, job: Job) -> None:
-        """Line up."""
+    def put(self, job: Job) -> bool:
+        """Line up. Returns whether nobody works, who would find it afterwards."""
         whose = _STRANGERS if isinstance(job.peer, Stranger) else job.peer
         with self._lock:
             line = (job.peer, job.weight > 0)
             self._queues.setdefault(whose, OrderedDict()).setdefault(line, deque()).append(job)
+            return self._free == self._slots
 
     def take(self) -> Job | None:
         """The next to work on, if anyone may; to be followed by `done`."""
         if not self._queues:
             return None
         with self._lock:
-            heavy_may = True
-            for whose, lines in self._queues.items():
-                if not self._may(whose):
-                    continue
-                for line, queue in lines.items():
-                    job = queue[0]
-                    if (job.weight and self._heavy[job.peer]) or not self._may(job.peer):
-                        continue
-                    if job.weight and self._weight and self._weight + job.weight > self._heaviest:
-                        heavy_may = False
-                    if job.weight and not heavy_may:
-                        continue
-                    self._begin(whose, line, queue)
-                    return job
+            if (found := self._next()) is None:
+                return None
+            return self._begin(*found)
+
+    def stands_still_in(self, patience_s: float) -> float | None:
+        """Seconds until nobody has begun for `patience_s`, 0 where that is so; None where nobody waits who may begin.
+
+        Then those who work take long over it, and one more thread is of use.
+        """
+        if not self._queues:
             return None
+        with self._lock:
+            if self._next() is None:
+                return None
+            return max(0.0, self._begun + patience_s - self._worked.now())
+
+    def _next(self) -> tuple[Hashable, tuple[Hashable, bool], deque[Job]] | None:
+        """In whose line the next stands, if anyone may begin."""
+        heavy_may = True
+        for whose, lines in self._queues.items():
+            if not self._may(whose):
+                continue
+            for line, queue in lines.items():
+                job = queue[0]
+                if (job.weight and self._heavy[job.peer]) or not self._may(job.peer):
+                    continue
+                if job.weight and self._weight and self._weight + job.weight > self._heaviest:
+                    heavy_may = False
+                if job.weight and not heavy_may:
+                    continue
+                return whose, line, queue
+        return None
 
     def _may(self, peer: Hashable) -> bool:
         running = self._running[peer]
         return _PARTS * running < self._free and not (running and self._worked.is_greedy(peer))
 
-    def _begin(self, whose: Hashable, line: tuple[Hashable, bool], queue: deque[Job]) -> None:
+    def _begin(self, whose: Hashable, line: tuple[Hashable, bool], queue: deque[Job]) -> Job:
         job, lines = queue.popleft(), self._queues[whose]
         if queue:
             lines.move_to_end(line)
@@ -193,8 +212,9 @@ class Turns:
         _count(self._running, job.peer, 1)
         if job.weight:
             _count(self._heavy, job.peer, 1)
-        job.began = self._worked.now()
+        job.began = self._begun = self._worked.now()
         self._worked.add(job.peer, 0.0)
+        return job
 
     def done(self, job: Job) -> None:
         """Its thread is free again."""

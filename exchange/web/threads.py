@@ -5,6 +5,10 @@ gets it), does what is possible without waiting, and hands the connection back. 
 may be another connection's by then: it means no more than "look". Work is put in line and done by
 whichever thread finds it, mostly the same one: nothing is handed over between threads. Less is worked on at once than
 there are threads, so there is always one to read, to send and to say that the process lives.
+
+All of them share the interpreter's lock: of several who do short work at once, each waits for the others at every call
+of the kernel. So what is put in line from elsewhere wakes one thread, which works through it, and another joins it only
+where nobody has begun anything for a moment.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from exchange.web import doors
 from exchange.web.connection import Connection, State
 from exchange.web.hooks import Pause
 from exchange.web.limits import Limits
-from exchange.web.shares import Turns
+from exchange.web.shares import Job, Turns
 
 log = get_logger()
 
@@ -37,6 +41,8 @@ LEFT = select.EPOLLRDHUP | select.EPOLLONESHOT
 NOTHING = 0
 _ACCEPT = select.EPOLLIN | select.EPOLLONESHOT
 _TICK_S = 0.1
+#: Where somebody waits in line and nobody has begun anything for so long, one more thread works.
+_PATIENCE_S = 0.005
 _TIMELESS = frozenset({State.QUEUED, State.RUNNING, State.HELD})
 
 
@@ -54,6 +60,7 @@ class Threads(ABC):
         self._aside: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping, self._ended, self._accept_later = threading.Event(), False, False
         self._kicked = False
+        self._help_wanted = threading.Event()
         self._promised = 0.0  # when an answer was last sent that does not say that it is the last
         self._accepting = threading.Lock()  # until whom it took is among the connections
 
@@ -80,10 +87,12 @@ class Threads(ABC):
         """In the caller's thread: the clock, and the threads' beginning and end."""
         self._listener.setblocking(False)
         self._epoll.register(self._listener, _ACCEPT)
-        self._epoll.register(self._kick, select.EPOLLIN)
+        # By its edges: each kick wakes one thread. By its level it wakes them all, until one of them has taken it.
+        self._epoll.register(self._kick, select.EPOLLIN | select.EPOLLET)
         count = self._limits.slots + self._limits.spare
         threads = [threading.Thread(target=self._work, name=f"web-{number}", daemon=True) for number in range(count)]
         threads.append(threading.Thread(target=self._work_aside, name="web-aside", daemon=True))
+        threads.append(threading.Thread(target=self._send_for_help, name="web-help", daemon=True))
         for thread in threads:
             thread.start()
         while not self._stopping.wait(_TICK_S):
@@ -103,7 +112,8 @@ class Threads(ABC):
             self._tick()  # what is held, and what waits for time alone, goes on by the clock
             time.sleep(_TICK_S / 4)
         self._ended = True
-        os.eventfd_write(self._kick, count)
+        os.eventfd_write(self._kick, 1)
+        self._help_wanted.set()
         self._aside.put(lambda: None)
         for thread in threads:
             thread.join(timeout=1.0)
@@ -135,11 +145,12 @@ class Threads(ABC):
                 except BaseException:  # an application may even raise SystemExit; the thread is everybody's
                     log.exception("web.failed")
             self._work_in_turn()
+        os.eventfd_write(self._kick, 1)  # the next one ends, too
 
     def _work_in_turn(self) -> None:
         while (job := self._turns.take()) is not None:
             if self._turns.is_waiting():
-                self._kick_one()  # there may be room for another, too
+                self._want_help()
             try:
                 job.work()
             except BaseException:
@@ -154,6 +165,27 @@ class Threads(ABC):
             except BaseException:
                 log.exception("web.failed")
             self._kick_one()
+
+    def _put_in_line(self, job: Job) -> None:
+        """From a thread that works on nothing itself."""
+        if self._turns.put(job):
+            self._kick_one()
+        else:
+            self._want_help()
+
+    def _want_help(self) -> None:
+        """Somebody waits in line: see to it that they do not wait for those alone who work now."""
+        if not self._help_wanted.is_set():
+            self._help_wanted.set()
+
+    def _send_for_help(self) -> None:
+        while not self._ended:
+            self._help_wanted.wait()
+            self._help_wanted.clear()  # first: whoever wants help from now on is heard
+            while (left_s := self._turns.stands_still_in(_PATIENCE_S)) is not None and not self._ended:
+                if not left_s:
+                    self._kick_one()
+                time.sleep(left_s or _PATIENCE_S)
 
     def _kick_one(self) -> None:
         """Have one more thread look for work. Who was kicked and did not look yet will find this work, too."""
@@ -253,7 +285,9 @@ class Threads(ABC):
             if connection.until < now and connection.state not in _TIMELESS:
                 # By now somebody else may have woken it.
                 if connection.state is State.WAITING and (woken := connection.woken) is not None:
-                    woken()
+                    self._deal(connection, self._wait_on, wait=False)
+                    if connection.until < now:
+                        woken()
                 else:
                     self._due.append(connection)
                     self._kick_one()
@@ -262,6 +296,12 @@ class Threads(ABC):
         if self._accept_later:
             self._accept_later = False
             self._listen()
+
+    def _wait_on(self, connection: Connection) -> int:
+        """Let it wait longer, where nothing is to be done yet although its time is up."""
+        if connection.state is State.WAITING and (more_s := connection.wait.more_s()) > 0:
+            connection.until = time.monotonic() + more_s
+        return connection.events
 
     def _leave_if_idle(self, connection: Connection) -> int:
         return self._leave(connection) if _is_idle(connection) else connection.events

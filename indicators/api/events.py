@@ -1,8 +1,9 @@
 """Follow, as server-sent events: hints that something changed, as it happens. Content is fetched from `/changes`.
 
 An open stream holds neither a thread nor a database connection while nothing happens (ADR 0026). Whose it is is asked
-again at every wake-up and about once a second, so that a key which is revoked meanwhile is told nothing more. The
-streams of a process are woken together, and what the first of one key at the same place finds, the others tell, too.
+again at every wake-up, and every few seconds of one of the streams of a key, so that a key which is revoked meanwhile
+is told nothing more. The streams of a process are woken together, and what the first of one key at the same place
+finds, the others tell, too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import time
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 from django.conf import settings
@@ -66,6 +68,9 @@ class _Found:
 #: Who keys stood for, and what their streams found, with when and after which wake-up that was asked.
 _ASKED: Memory[Hashable, tuple[float, int, Viewer]] = Memory(most=512)
 _FOUND: Memory[Hashable, tuple[float, int, _Found]] = Memory(most=512)
+#: Of which keys a stream was last sent to ask, and when. The others leave it so long to it.
+_SENT: Memory[Hashable, float] = Memory(most=512)
+_LEFT_TO_IT_S = 1.0
 
 #: Open streams of this process, by partner.
 STREAMS = Share(settings.STREAMS_PER_PROCESS)
@@ -165,8 +170,9 @@ def _events(
             if look:
                 yield waking.Pause(_PAUSE_S)
             else:
-                wait = waking.Wait(heard, deadline=deadline, together=True)
-                yield wait
+                until = min(deadline, said + _HEARTBEAT_S, looked + _MOVES_S if wanted.moving else deadline)
+                more = partial(_unasked_s, _credential(request), heard=heard, until=until)
+                yield (wait := waking.Wait(heard, deadline=deadline, together=True, more=more))
                 woken = not (wanted.moving and time.monotonic() - looked > _MOVES_S)
                 look = wait.is_woken() or not woken
                 if not look:
@@ -182,8 +188,21 @@ def _events(
 
 
 def _asked(request: Request, *, heard: int) -> None:
-    """Ask again who asks, unless another stream of the same key just did. Raises Unauthenticated."""
-    _shared(_ASKED, _credential(request), heard=heard, ask=lambda: again(request))
+    """Ask again who asks, unless another stream of the same key did lately. Raises Unauthenticated."""
+    _shared(_ASKED, _credential(request), heard=heard, within_s=waking.RECHECK_S, ask=lambda: again(request))
+
+
+def _unasked_s(credential: Hashable, *, heard: int, until: float) -> float:
+    """For how many seconds, at most until then, a stream may go on unasked: of its key another was asked, or is now."""
+    now = time.monotonic()
+    asked_at, after, _ = _ASKED.get(credential) or (0.0, heard, None)
+    asked_until = asked_at + waking.RECHECK_S if after == heard else 0.0
+    if (left_s := min(until, asked_until) - now) > 0 or until <= now:
+        return left_s
+    if (left_s := min(until, (_SENT.get(credential) or 0.0) + _LEFT_TO_IT_S) - now) > 0:
+        return left_s
+    _SENT.put(credential, now)
+    return 0.0
 
 
 def _looked(request: Request, wanted: Filter, *, after: int, fresh: int, heard: int, woken: bool) -> _Found:
@@ -207,7 +226,7 @@ def _looked(request: Request, wanted: Filter, *, after: int, fresh: int, heard: 
         return _Found(_event("change", told, cursor=place), span.reached, span.more)
 
     same = (_credential(request), wanted.scope, feed, only_yours, after, fresh, woken)
-    return _shared(_FOUND, same, heard=heard, ask=look)
+    return _shared(_FOUND, same, heard=heard, within_s=_TOGETHER_S, ask=look)
 
 
 def _only_yours(asked: Parameters) -> bool:
@@ -271,11 +290,16 @@ def _credential(request: Request) -> Hashable:
 
 
 def _shared[Answer](
-    known: Memory[Hashable, tuple[float, int, Answer]], key: Hashable, *, heard: int, ask: Callable[[], Answer]
+    known: Memory[Hashable, tuple[float, int, Answer]],
+    key: Hashable,
+    *,
+    heard: int,
+    within_s: float,
+    ask: Callable[[], Answer],
 ) -> Answer:
-    """What was answered after the same wake-up a moment ago, or what is answered now."""
+    """What was answered after the same wake-up so short a while ago, or what is answered now."""
     now = time.monotonic()
-    if (last := known.get(key)) is not None and last[1] == heard and now - last[0] < _TOGETHER_S:
+    if (last := known.get(key)) is not None and last[1] == heard and now - last[0] < within_s:
         return last[2]
     answer = ask()
     known.put(key, (now, heard, answer))

@@ -139,13 +139,15 @@ LISTENER = Listener()
 class Wait:
     """A wait for what is heard after `heard`, or for RECHECK_S; `deadline` is when there is no more waiting.
 
-    `after` is how far the log was read already. `together`: see `Listener.listen`.
+    `after` is how far the log was read already. `together`: see `Listener.listen`. `more`: once its time is up, how
+    many seconds more there is nothing to do.
     """
 
     heard: int
     deadline: float
     after: int = 0
     together: bool = False
+    more: Callable[[], float] | None = None
 
     @property
     def timeout_s(self) -> float:
@@ -159,6 +161,10 @@ class Wait:
     def forget(self, woken: Callable[[], None]) -> None:
         """See `Listener.forget`."""
         LISTENER.forget(woken)
+
+    def more_s(self) -> float:
+        """See `exchange.web.hooks.Wait`."""
+        return self.more() if self.more else 0.0
 
     def block(self) -> None:
         """Wait in this thread."""
@@ -190,6 +196,10 @@ class Pause:
 
     def forget(self, woken: Callable[[], None]) -> None:
         """There was nothing to hear."""
+
+    def more_s(self) -> float:
+        """It ends when it said."""
+        return 0.0
 
     def block(self) -> None:
         """Wait in this thread."""

@@ -14,6 +14,7 @@ import pytest
 
 from exchange.web import limits
 from exchange.web.connection import Connection, State
+from exchange.web.hooks import Pause
 from exchange.web.threads import READ
 from tests.drilling import runs
 from tests.exchange.web.served import ByHeader, Client, serving
@@ -58,6 +59,23 @@ class Long:
     def forget(self, woken):
         with contextlib.suppress(ValueError):
             self.woken.remove(woken)
+
+    def more_s(self):
+        return 0.0
+
+
+class Longer(Long):
+    """A wait whose time is up again and again, until the test says that there is something to do."""
+
+    timeout_s = 0.0
+
+    def __init__(self):
+        super().__init__()
+        self.asked, self.over = 0, threading.Event()
+
+    def more_s(self):
+        self.asked += 1
+        return 0.0 if self.over.is_set() else 0.01
 
 
 def one(answer, headers=()):
@@ -272,8 +290,12 @@ def test_one_who_was_just_woken_does_not_stop_the_clock():
     class Woken:
         """By another thread, between two looks."""
 
-        state, until, number = State.WAITING, 0.0, -1
+        state, until, number, events = State.WAITING, 0.0, -1, 0
+        lock, wait = threading.Lock(), Pause(0.0)
         looks = 0
+
+        def arm(self, epoll):
+            pass
 
         @property
         def woken(self):
@@ -284,6 +306,60 @@ def test_one_who_was_just_woken_does_not_stop_the_clock():
         server._connections[-1] = Woken()
         server._look_at_the_clock()
         del server._connections[-1]
+
+
+def test_a_wait_goes_on_past_its_time_while_there_is_nothing_to_do_and_no_thread_is_woken_for_it():
+    wait, ran = Longer(), []
+
+    def application(environ, start_response):
+        ran.append(1)
+        if len(ran) == 1:
+            return Answer(later=wait)
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    with serving(application) as server, Client(server) as client:
+        client.send("GET / HTTP/1.1\nHost: a\n\n")
+        until(lambda: wait.asked > 3)
+        assert len(ran) == 1
+        wait.over.set()
+        assert client.answer()[2] == b"ok"
+
+
+def test_of_many_who_are_woken_together_all_go_on_though_who_works_on_them_waits_for_the_others():
+    """The one thread that is woken for them holds until several work: others come to help."""
+    wait, together = Long(), threading.Barrier(3)
+    asked = set()
+
+    def application(environ, start_response):
+        peer = environ["HTTP_X_PEER"]
+        if peer not in asked:
+            asked.add(peer)
+            return Answer(later=wait)
+        together.wait(DEADLINE_S)
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    with serving(application, slots=14) as server, contextlib.ExitStack() as opened:
+        clients = [opened.enter_context(Client(server)) for _ in range(6)]
+        for number, client in enumerate(clients):
+            client.send(f"GET / HTTP/1.1\nHost: a\nX-Peer: {number}\n\n")
+        until(lambda: len(wait.woken) == len(clients))
+        for woken in list(wait.woken):
+            woken()
+        assert [client.answer()[2] for client in clients] == [b"ok"] * len(clients)
+
+
+def test_when_it_ends_every_thread_ends():
+    before = set(threading.enumerate())
+
+    def of_its_own():
+        return [one for one in threading.enumerate() if one.name.startswith("web-") and one not in before]
+
+    with serving(one(Answer()), slots=14):
+        until(lambda: len(of_its_own()) == 18)
+        threads = of_its_own()
+    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_a_look_at_the_clock_that_fails_is_not_the_last(monkeypatch):

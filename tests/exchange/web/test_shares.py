@@ -155,6 +155,28 @@ def test_who_keeps_threads_busy_while_others_work_gets_one_until_they_paused():
     assert len(begun(turns, "one")) == 4, "they paused"
 
 
+def test_one_more_is_of_use_where_somebody_waits_who_may_begin_and_nobody_has_begun_for_a_moment():
+    clock = Clock()
+    turns = Turns(slots=14, heaviest=100, clock=clock)
+    assert turns.stands_still_in(0.5) is None, "nobody waits"
+    assert turns.put(job("one")), "nobody works"
+    first = turns.take()
+    assert not turns.put(job("two"))
+    assert turns.stands_still_in(0.5) == 0.5
+    clock.now += 0.375
+    assert turns.stands_still_in(0.5) == 0.125
+    clock.now += 0.5
+    assert turns.stands_still_in(0.5) == 0.0
+    second = turns.take()
+    assert turns.stands_still_in(0.5) is None, "all have begun"
+    held = begun(turns, "three")
+    turns.put(job("three"))
+    clock.now += 1.0
+    assert turns.stands_still_in(0.5) is None, "who waits has as many as they may"
+    worked(turns, clock, [first, second, *held], 0.0)
+    assert turns.stands_still_in(0.5) == 0.0
+
+
 def test_who_works_now_and_then_may_work_on_several_beside_others():
     clock = Clock()
     turns = Turns(slots=14, heaviest=100, clock=clock)
