@@ -242,12 +242,21 @@ def test_a_hint_of_what_begins_later_carries_nothing_to_enforce(cast):
     assert [set(change) for change in said["changes"]] == [{"op", "reason", "id", "type", "kind"}]
 
 
-def test_a_stream_of_a_feed_ends_once_its_filter_is_changed_or_it_is_deleted(cast):
+def a_feed(caller: Caller) -> str:
+    return read(caller.send("POST", "feeds", {"name": "f", "text": "kind:account-pattern"}), 201)["id"]
+
+
+def test_a_stream_of_a_feed_ends_once_its_filter_is_changed(cast, nobody_is_asked_by_the_clock):
     caller = Caller(build.a_key(cast.borealis))
-    feed = read(caller.send("POST", "feeds", {"name": "f", "text": "kind:account-pattern"}), 201)["id"]
+    feed = a_feed(caller)
     with an_open_stream(caller.key, f"events?feed={feed}") as reading:
         change = {"text": "kind:prompt-signature"}
         assert ends_by_a_wake(reading, lambda: caller.send("PATCH", f"feeds/{feed}", change)) == "start-over"
+
+
+def test_a_stream_of_a_feed_goes_on_under_another_name_and_ends_once_it_is_deleted(cast):
+    caller = Caller(build.a_key(cast.borealis))
+    feed = a_feed(caller)
     with an_open_stream(caller.key, f"events?feed={feed}") as reading:
         place = reading.events[0][1]
         read(caller.send("PATCH", f"feeds/{feed}", {"name": "another name"}))
