@@ -182,10 +182,13 @@ class Threads(ABC):
         while not self._ended:
             self._help_wanted.wait()
             self._help_wanted.clear()  # first: whoever wants help from now on is heard
-            while (left_s := self._turns.stands_still_in(_PATIENCE_S)) is not None and not self._ended:
-                if not left_s:
-                    self._kick_one()
-                time.sleep(left_s or _PATIENCE_S)
+            try:
+                while (left_s := self._turns.stands_still_in(_PATIENCE_S)) is not None and not self._ended:
+                    if not left_s:
+                        self._kick_one()
+                    time.sleep(left_s or _PATIENCE_S)
+            except Exception:
+                log.exception("web.failed")
 
     def _kick_one(self) -> None:
         """Have one more thread look for work. Who was kicked and did not look yet will find this work, too."""
