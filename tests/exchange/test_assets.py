@@ -102,6 +102,7 @@ def test_no_page_asks_for_more_script_than_is_quick_to_load():
         assert sum(packed.values()) < _MOST_SCRIPT, (path, packed)
 
 
+@pytest.mark.slow
 def test_cookies_of_production_are_bound_to_this_host_and_secure():
     """`__Host-` (RFC 6265bis §4.1.3): secure, of the whole host, and no neighbouring name can plant one."""
     told = subprocess.run(

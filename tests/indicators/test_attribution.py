@@ -153,6 +153,7 @@ def test_what_comes_after_the_reference_to_it_may_be_what_others_hold(cast):
     assert publish(cast, late)["status"] == "accepted"
 
 
+@pytest.mark.slow
 def test_no_face_of_another_partner_tells_who_it_was(cast):
     value = uuid.uuid4().hex * 2
     carrier = {"token": making.token(value)}

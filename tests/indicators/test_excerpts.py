@@ -77,6 +77,7 @@ def test_it_waits_for_a_second_person_and_is_then_read_by_people_who_see_its_ind
         excerpts.decide(person(cast.aster), excerpt.pk, show=False)
 
 
+@pytest.mark.slow
 def test_no_machine_reads_it_by_any_way(cast):
     made = published(cast)
     shown(cast, made)

@@ -197,6 +197,7 @@ def test_the_objects_that_matches_name_bound_a_page_and_the_cursor_goes_on(cast,
     assert pages >= 8
 
 
+@pytest.mark.slow
 def test_a_hidden_holder_moves_nothing_where_a_few_become_many(cast, monkeypatch):
     """Of just as many as are all looked at, the one that was revised last is shown, whoever else holds the value."""
     monkeypatch.setattr(standing, "_FEW", 9)

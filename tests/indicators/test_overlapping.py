@@ -165,6 +165,7 @@ def test_a_revised_value_is_matched_anew(cast):
     assert [stix["id"] in one for one in found(cast, "aster")] == [True]
 
 
+@pytest.mark.slow
 def test_nothing_hidden_moves_what_is_found(cast):
     def told() -> list:
         viewer = cast.viewer("borealis")

@@ -275,6 +275,7 @@ def test_suspending_the_partner_ends_its_streams(cast, nobody_is_asked_by_the_cl
         assert said == "invalid-key"
 
 
+@pytest.mark.slow
 def test_what_a_group_is_told_after_one_left_it_is_not_told_on_the_open_stream(cast):
     aster, borealis = Caller(cast.keys["aster"]), Caller(cast.keys["borealis"])
     with an_open_stream(borealis.key) as reading:
@@ -287,6 +288,7 @@ def test_what_a_group_is_told_after_one_left_it_is_not_told_on_the_open_stream(c
         assert hidden["id"] not in reading.told()
 
 
+@pytest.mark.slow
 def test_a_key_for_some_groups_is_told_of_these_only(cast):
     build.a_ring(cast.aster, cast.borealis, slug="second")
     narrow = keys.issue(cast.borealis, name="n", scopes=[Scope.READ], groups=[cast.ring.pk])[1]

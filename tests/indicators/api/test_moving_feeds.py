@@ -171,6 +171,7 @@ def test_a_feed_that_begins_to_move_and_stops_is_told_of_without_a_gap(aster, bo
     assert [changed(message) for message in told(sent)] == [[("upsert", "published", third["id"])]]
 
 
+@pytest.mark.slow
 def test_who_lost_sight_of_what_came_is_not_told_its_id(aster, borealis, cygnus, sent, time):
     feed = saved(borealis, "age:<3w")
     read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)

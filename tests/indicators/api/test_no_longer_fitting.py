@@ -113,6 +113,7 @@ def shown_in(aster: Caller, *groups: str) -> dict:
 
 
 @pytest.mark.usefixtures("two_groups")
+@pytest.mark.slow
 def test_what_is_taken_out_of_a_group_leaves_its_feed_for_who_sees_it_by_another(aster, borealis):
     stix = shown_in(aster, "ring", "second")
     all_of_it, of_ring = Follower(borealis), Follower(borealis, "group:ring")
@@ -145,6 +146,7 @@ def test_who_sees_it_in_their_group_is_not_told_that_it_went_to_others_besides(a
     assert reader.news() == []
 
 
+@pytest.mark.slow
 def test_who_left_a_group_learns_nothing_of_what_is_taken_out_of_it_later(cast, aster, borealis):
     """They lose a name of their own at the same place of the log, and see it by another group as before."""
     build.a_ring(cast.aster, cast.borealis, slug="second")

@@ -214,6 +214,7 @@ def test_of_one_partner_few_files_stay_and_what_a_killed_worker_left_goes(aster,
     assert list(kept.glob("*.part")) == []
 
 
+@pytest.mark.slow
 def test_a_key_of_some_groups_has_ranges_of_its_own(cast, aster, borealis):
     build.a_ring(cast.aster, cast.borealis, slug="second")
     aster.push(a_net(), query="?groups=ring")

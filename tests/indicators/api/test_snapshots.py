@@ -132,6 +132,7 @@ def test_others_turns_take_no_file_away(cast, aster, borealis, monkeypatch):
     assert borealis.get(PATH).headers["ETag"] == tag
 
 
+@pytest.mark.slow
 def test_what_the_filter_let_go_and_is_then_withdrawn_is_in_no_old_file(aster, borealis):
     one, other = (build.an_indicator() | {"confidence": 90} for _ in range(2))
     aster.push(one, other)

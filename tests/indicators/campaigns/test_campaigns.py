@@ -64,6 +64,7 @@ def test_members_of_the_group_see_the_same_campaign_and_others_none(pool):
     assert code(outside.send("PUT", f"campaigns/{one['id']}/statement", said), 404) == "not-found"
 
 
+@pytest.mark.slow
 def test_a_key_without_this_group_sees_none(pool):
     other = build.a_ring(pool.partners["aster"], slug="other")
     key = keys.issue(

@@ -264,6 +264,7 @@ def test_a_told_sum_changes_once_an_interval_and_only_by_two_labs(pool, later):
     assert [row["suspects"] for row in told["sums"]] == [2]
 
 
+@pytest.mark.slow
 def test_who_has_a_token_asked_about_again_learns_no_single_labs_change_by_it(pool, later):
     token = pool.token("held by two others")
     probe = pool.account(token)
@@ -334,6 +335,7 @@ def test_a_cursor_is_its_own_labs_and_its_own_lists(pool):
     assert code(pool.aster.get(f"groups/pool/sums?cursor={cursor}"), 400) == "bad-cursor"
 
 
+@pytest.mark.slow
 def test_evidence_of_who_leaves_ends_with_its_answers(pool, later):
     token = asked_of_all(pool)
     for lab in pool.labs.values():

@@ -445,6 +445,7 @@ def test_who_may_not_judge_files_none_and_who_may_not_publish_answers_none(cast)
     assert code(reader.get("appeals/tickets"), 403) == "missing-scope"
 
 
+@pytest.mark.slow
 def test_in_the_portal_one_is_filed_by_tokens_and_says_what_the_filer_sees_alone(cast):
     theirs, hidden = published(cast), published(cast, "cygnus", groups=("circle",))
     browser = signed_in(cast.borealis, role=Role.ANALYST)

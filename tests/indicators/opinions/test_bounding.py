@@ -190,6 +190,7 @@ def test_who_brings_the_id_in_the_same_batch_takes_what_it_says_no_further(world
     assert build.publish(borealis, said, groups=("cti",)).counts["accepted"] == 1, "who is in `cti` sees that one"
 
 
+@pytest.mark.slow
 def test_the_answer_says_no_more_than_its_giver_sees(world: Any) -> None:
     """Whether Cygnus is shown it by name, and in a group that Borealis is not in, changes no answer."""
     cast, _ = world
@@ -256,6 +257,7 @@ def test_as_the_object_is_narrowed_so_is_what_others_say_of_it_and_comes_back_wi
     assert {one for op, _, one in _delta(cast, "cygnus", cursor)[0]} == {*said, shown["id"]}
 
 
+@pytest.mark.slow
 def test_what_its_giver_narrowed_itself_never_goes_further(world: Any) -> None:
     cast, shown = world
     said = _opinion(cast.viewer("borealis"), shown["id"])
@@ -363,6 +365,7 @@ def test_what_was_said_under_a_pseudonym_is_never_shown_under_another(world: Any
     assert _audience(said["id"])[0] == ["ring"]
 
 
+@pytest.mark.slow
 def test_who_leaves_the_group_that_showed_them_an_object_hears_nothing_of_it_and_is_still_heard(world: Any) -> None:
     cast, shown = world
     readdressing.readdress(cast.viewer("aster"), shown["id"], _reach(cast, "cti"))

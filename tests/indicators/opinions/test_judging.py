@@ -252,6 +252,7 @@ def test_what_only_the_reader_dissents_from_counts_for_others(seconded: Any) -> 
         assert _listed(who, accepted(who, "publishers:>=2")) == listed
 
 
+@pytest.mark.slow
 def test_an_opinion_that_the_reader_does_not_hear_takes_nobody_from_the_count() -> None:
     cast = build.the_cast()
     first, second = (

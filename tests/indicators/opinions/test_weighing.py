@@ -106,6 +106,7 @@ def test_what_is_its_own_is_told_exactly(cast, theirs):
     assert 3.9 < mine["median_hours_to_share"] < 5.1
 
 
+@pytest.mark.slow
 def test_nobody_else_is_told_of_an_indicator(cast, theirs):
     assert Caller(cast.keys["borealis"]).get(f"objects/{theirs}/usefulness").status_code == 404
     reader = build.a_key(cast.aster, build.Scope.READ)

@@ -77,6 +77,7 @@ def test_who_is_outside_finds_nothing_and_objects_unseen_are_not_counted(cast):
     assert counsel.shared(cast.viewer("aster"), ring.pk)[0] == ("account-pattern", "none", "none")
 
 
+@pytest.mark.slow
 def test_terms_are_text_and_the_page_costs_the_same(cast):
     Group.objects.filter(slug="ring").update(purpose=PROBE, basis_reference=PROBE)
     client = signed_in(cast.aster)

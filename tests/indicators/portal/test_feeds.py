@@ -269,6 +269,7 @@ def test_names_are_text_and_pages_ask_the_store_a_fixed_number_of_times(cast):
     assert few[page] <= 44
 
 
+@pytest.mark.slow
 def test_another_partners_feed_is_as_absent_as_none(cast):
     feed = a_feed(signed_in(cast.aster))
     other = signed_in(cast.borealis)

@@ -56,6 +56,7 @@ def test_that_an_opinion_waits_for_a_second_person_is_shown_to_its_own_partner_a
     assert ("waits for a second person" in received, "waits for a second person" in given) == (False, True)
 
 
+@pytest.mark.slow
 def test_who_may_not_hear_an_opinion_sees_none(cast):
     one = judged(cast)
     for other in (cast.cygnus, cast.dorado):
@@ -108,6 +109,7 @@ def test_usefulness_tells_buckets_and_never_below_three(cast):
     assert "too few" in shown
 
 
+@pytest.mark.slow
 def test_titles_of_others_are_text(cast):
     judged(cast, of="aster", name=PROBE)
     judged(cast, of="borealis", by="aster", name=PROBE)

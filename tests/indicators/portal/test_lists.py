@@ -164,6 +164,7 @@ def test_a_view_is_saved_as_a_feed_and_counted(cast):
     assert signed_in(cast.borealis).get(f"/indicators?view={feed.pk}").status_code == 404
 
 
+@pytest.mark.slow
 def test_new_ones_are_told_and_what_one_may_not_see_is_not(cast):
     client = signed_in(cast.borealis)
     state = re.search(r'name="state" value="([^"]+)"', text(client.get("/indicators")))[1]
@@ -184,6 +185,7 @@ def test_columns_and_density_are_kept(cast):
     assert "grid items comfortable" in shown
 
 
+@pytest.mark.slow
 def test_nobody_is_shown_an_act_that_is_not_theirs(cast):
     a_pair(cast)
     acts = {
@@ -204,6 +206,7 @@ def test_a_link_that_a_mail_program_marked_is_no_error(cast):
     assert signed_in(cast.aster).get("/indicators?utm_source=mail&fbclid=x").status_code == 200
 
 
+@pytest.mark.slow
 def test_no_filter_and_no_name_of_a_view_becomes_markup(cast):
     client = signed_in(cast.aster)
     client.post("/indicators/save", {"filter": "severity:high", "name": PROBE})

@@ -106,6 +106,7 @@ def test_a_whole_id_and_a_whole_value_are_found(cast):
     assert names(client.get("/indicators?q=198.51.100.0/24")) == ["An exit"]
 
 
+@pytest.mark.slow
 def test_a_match_that_one_may_not_see_does_not_show_in_the_filter(cast):
     carrier = {"token": making.token(uuid.uuid4().hex * 2)}
     build.publish(cast.viewer("aster"), making.account_pattern(carrier=carrier, name="Seen by the ring"))
@@ -167,6 +168,7 @@ def test_every_subkind_of_the_schema_can_be_filtered_by():
 # --- The page of one id
 
 
+@pytest.mark.slow
 def test_only_the_publisher_sees_whom_it_shares_with(cast):
     indicator = making.account_pattern(name="Ours")
     build.publish(cast.viewer("aster"), indicator)
@@ -307,6 +309,7 @@ def test_no_string_of_an_object_becomes_markup(cast):
     assert "alert(1)" in client.get("/indicators?view=all").content.decode(), "shown, as text"
 
 
+@pytest.mark.slow
 def test_pages_carry_no_inline_script_or_style(cast):
     a_pair(cast)
     client = signed_in(cast.aster)
@@ -357,6 +360,7 @@ def test_a_newcomer_is_told_why_and_how(cast):
     assert "exchange publish" in answer
 
 
+@pytest.mark.slow
 def test_ones_own_quarantine_is_said_with_its_reasons_and_to_nobody_else(cast):
     quarantined = making.account_pattern(labels=["TLP:RED"], name="Says RED")
     assert build.results(build.publish(cast.viewer("aster"), quarantined))[0]["status"] == "quarantined"

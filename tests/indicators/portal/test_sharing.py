@@ -60,6 +60,7 @@ def test_after_publishing_the_readers_are_those_that_find_it(cast):
     assert foreign.status_code == 404
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_a_partner_sees_and_under_which_name(cast):
     client = Client()
     build.sign_in(client, build.a_user(cast.aster))

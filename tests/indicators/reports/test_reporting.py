@@ -239,6 +239,7 @@ def test_nobody_of_another_partner_touches_a_package(scene):
     assert package.state == "prepared"
 
 
+@pytest.mark.slow
 def test_a_package_is_its_recipients_once_it_is_released_and_nobody_elses(scene, dorado):
     package = scene.prepare()
     others = [Caller(scene.cast.keys[name]) for name in ("borealis", "cygnus", "aster")]
@@ -357,6 +358,7 @@ def test_two_people_walk_a_package_to_its_recipient_in_the_portal(scene):
     assert recipient.get(where).status_code == 404, "what the preparer sees of it is not for the recipient"
 
 
+@pytest.mark.slow
 def test_people_who_may_not_find_no_such_page(scene):
     package = scene.released()
     where = f"/organisation/reports/{package.pk}/"
@@ -382,6 +384,7 @@ def test_a_stale_package_shows_nothing_of_what_it_held(scene):
     assert scene.open["id"] not in page
 
 
+@pytest.mark.slow
 def test_who_prepares_and_sees_it_no_more_does_not_learn_whether_the_recipient_does(scene):
     other = build.an_indicator(tlp_word="green")
     build.publish(scene.cast.viewer("borealis"), other, link(other, scene.campaign), everyone=True)

@@ -370,6 +370,7 @@ def test_5_4_what_was_not_the_line_ends_without_a_word(aster: Caller, borealis: 
     assert (before.content, before[LAST]) == (after.content, after[LAST])
 
 
+@pytest.mark.slow
 def test_hidden_publishers_of_an_id_change_nothing_for_who_cannot_see_them(
     aster: Caller, borealis: Caller, cygnus: Caller, dorado: Caller
 ) -> None:

@@ -40,6 +40,7 @@ def test_news_makes_the_waiting_one_due_after_a_rest_and_costs_no_attempt(cast, 
     assert fail(delivery).attempts == 5
 
 
+@pytest.mark.slow
 def test_a_change_that_the_subscriber_may_not_see_hurries_nothing(cast, reader, time):
     subscription = subscribe(reader)
     delivery = fail(told(cast, subscription))

@@ -142,6 +142,7 @@ def test_the_next_portions_of_a_partner_ask_the_log_again_only_once_something_is
     assert [outcome.words for outcome in outcomes] == ["Nothing was left to tell."] * 2
 
 
+@pytest.mark.slow
 def test_who_sees_less_since_the_last_portion_is_told_less_at_once(cast, reader, time, answers, monkeypatch):
     publish(cast)
     told_ = subscribe(reader, 4)
