@@ -20,6 +20,13 @@ from partners.viewer import Viewer
 
 _IDS = 20
 _FIELDS = ("detector", "version", "since", "until", "campaign", "ids")
+_LABELS = {
+    "since": later("Pushed from"),
+    "until": later("and before"),
+    "detector": later("Detector"),
+    "version": later("Its version"),
+    "campaign": later("Campaign"),
+}
 _VERBS = {"carry-out": recalling.carry_out, "undo": recalling.undo, "finish": recalling.finish}
 _DONE = {
     "carry-out": later("Recalled: everybody is told to drop them. They can come back for an hour."),
@@ -64,6 +71,7 @@ def recall(request: HttpRequest, viewer: Viewer, recall_id: UUID) -> HttpRespons
         "indicators/recall.html",
         here="portal-recalls",
         recall=found,
+        asked=[(label, _said(name, found.asked[name])) for name, label in _LABELS.items() if found.asked.get(name)],
         count=len(found.holdings),
         ids=recalling.ids_of(found, at_most=_IDS),
         more=max(0, len(found.holdings) - _IDS),
@@ -102,6 +110,10 @@ def _wanted(typed: dict[str, str]) -> recalling.Wanted:
         until=_moment(typed["until"]),
         campaign=typed["campaign"],
     )
+
+
+def _said(name: str, value: str) -> datetime | str:
+    return datetime.fromisoformat(value) if name in {"since", "until"} else value
 
 
 def _moment(said: str) -> datetime | None:

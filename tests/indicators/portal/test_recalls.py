@@ -33,6 +33,7 @@ def test_a_person_finds_recalls_and_brings_back(cast, browser):
     assert b"Say what" in refused.content
     answer = browser.post("/organisation/recalls/", {"since": "2020-01-01T00:00", "until": ""}, follow=True)
     assert b"1 object" in answer.content
+    assert b"<dt>Pushed from</dt><dd>1 Jan 2020 00:00 UTC</dd>" in answer.content
     assert made["id"].encode() in answer.content
     (recall,) = Recall.unrestricted.all()
     where = f"/organisation/recalls/{recall.pk}/"
