@@ -341,7 +341,7 @@ def test_two_people_walk_a_package_to_its_recipient_in_the_portal(scene):
     answer = preparer.post("/organisation/reports/", {"recipient": "dorado", "root": scene.campaign["id"]})
     where = answer.headers["Location"]
     shown = preparer.get(where).content.decode()
-    assert "1 that the recipient may not see" in shown
+    assert '<dd class="screen">1 that the recipient may not see' in shown  # and not on paper, which is handed over
     assert "Release to" not in shown
     preparer.post(where, {"do": "release"})
     assert ReportPackage.objects.of(scene.aster).get().state == "prepared"
