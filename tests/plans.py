@@ -102,3 +102,12 @@ def read_by(plans) -> int:
         useless = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
         read += (node["Actual Rows"] + useless) * node["Actual Loops"]
     return round(read)
+
+
+def compared_in(name: str, plans) -> int:
+    """Pairs of rows that were compared in vain by joins within a part of a statement, for want of a key."""
+    parts = [node for plan in plans for node in nodes(plan) if node.get("Subplan Name") == name]
+    assert parts
+    return round(
+        sum(node.get("Rows Removed by Join Filter", 0) * node["Actual Loops"] for part in parts for node in nodes(part))
+    )

@@ -51,6 +51,8 @@ _DENSE = 4
 _SPARE, _ROOM = 1.25, 3.0
 #: By the index of traits, after the first stretch: a block, and at most so many places at a time.
 _BLOCK, _MOST_PLACES = 1 << BLOCK_BITS, 64 << BLOCK_BITS
+#: And at least so many rows of it are taken.
+_LEAP_ROWS = 4_096
 _AS_IT_IS: Mapping[str, str] = MappingProxyType({})
 #: The same for what finds rows by an index that knows no order.
 BY_INDEX = IN_ORDER | {"enable_bitmapscan": "on"}
@@ -203,7 +205,7 @@ at AS MATERIALIZED (SELECT %(begins)s::bigint AS place){numbers}, raw AS MATERIA
 # The same from the place that was reached, by `change_by_trait`, a look for each channel and block: one look for all
 # would compare each row of common words with the words of every block. `+ 0` keeps PostgreSQL from any other way.
 _SIFTED_FORWARDS = """
-at AS MATERIALIZED (SELECT greatest(%(begins)s{later}) AS place){numbers}, raw AS MATERIALIZED (
+at AS MATERIALIZED (SELECT greatest(%(begins)s::bigint{later}) AS place){numbers}, raw AS MATERIALIZED (
     SELECT DISTINCT ON (found.seq) found.*, sought.group_id AS via, sought.until IS NULL AS open
     FROM sought CROSS JOIN LATERAL (
         SELECT {row} FROM indicators_change c
@@ -387,7 +389,13 @@ def walk(
         if walked.page:  # as many as it took so far for each that was found, and some for chance
             wanted = (limit + 1 - len(walked.page)) * looked_at / len(walked.page)
             rows = min(rows, max(ceil(wanted * _ROOM), _LEAST_ROWS))
-        if leaping and (leaps or not sifted or count * _DENSE < read):
+        # Where much passes, or the next are likely within a block, reading on takes less than finding all that it has.
+        near = (sifted and count * _DENSE >= read) or (
+            page and (limit + 1 - len(walked.page)) * read <= _BLOCK * len(page)
+        )
+        if leaping and (leaps or not near):
+            # A block's rows are all found and sorted, whatever is wanted of them: what is left would be found anew.
+            rows = max(rows, _LEAP_ROWS)
             width, leaps = min(width * _WIDER, _MOST_PLACES) if leaps else _BLOCK, True
         else:
             width = min(width * _WIDER, ceil(rows * max(read / count * _SPARE, 1)) if count else NOWHERE)

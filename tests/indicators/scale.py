@@ -23,12 +23,13 @@ from indicators.portal.paste import asking
 from indicators.publishing import attributing
 from indicators.reading import listing, selecting
 from indicators.reading.selecting import Selection
+from indicators.stix import making
 from partners import sharing
 from partners.models import Group
 from partners.scopes import Scope
 from partners.viewer import Viewer
 from tests import build, stores
-from tests.plans import BIG, nodes, of_table, planned, read_by, watched, whole
+from tests.plans import BIG, compared_in, nodes, of_table, planned, read_by, watched, whole
 
 #: Rows that are read besides: the end of the log, and where a date lies in it.
 SLACK = 4
@@ -98,6 +99,23 @@ def read_what_they_return(reader: Viewer, *, objects: int, page_of: int, of_each
         assert len(plans) <= 3, name
 
 
+def a_filter_is_found_by_the_index_and_read_on_where_the_next_are_near(reader: Viewer, *, page_of: int) -> None:
+    """What lies far off is found by its words, each row in its own channel; beside what half of the rows are, is more."""
+    before, (group, publisher) = changes.head(), _beside(reader)
+    templates = [making.prompt_signature(confidence=confidence) for confidence in (81, 89)]
+    build.publish(publisher, *templates, groups=(group.slug,))
+    filling.fill(connection.connection, [one["id"] for one in templates], 4 * page_of, salt="signatures")
+    far = Filter.of(kinds=("prompt-signature",))
+    for wanted, after, by_words in ((far, 0, True), (far.within(Filter.of(min_confidence=85)), before, False)):
+        with watched() as plans:
+            page = reading.page(reader, Selection(once=True, filter=wanted), after=after, limit=page_of)
+        assert len(page.statements) == page_of
+        used = any(node.get("Index Name") == "change_by_trait" for plan in plans for node in nodes(plan))
+        assert used == by_words
+        assert read_by(plans) <= 15 * page_of
+        assert compared_in("CTE raw", plans) == 0
+
+
 def a_set_is_looked_up_by_keys_from_its_first_row_on(reader: Viewer) -> None:
     """Also by a plan that was made while there was none, which is kept while the first sets grow."""
     with connection.cursor() as cursor:
@@ -114,9 +132,7 @@ def a_feed_reads_what_is_new(reader: Viewer, *, of_each: int = 12) -> None:
     while more:
         told = deltas.page(reader, EVERYTHING, feed="all", cursor=cursor, limit=1_000)
         cursor, more = told.cursor, told.more
-    group = Group.objects.get(pk=min(reader.group_ids))
-    beside = group.memberships.exclude(partner=reader.partner_id).first().partner
-    publisher = build.viewer_of(beside, Scope.READ, Scope.PUBLISH)
+    group, publisher = _beside(reader)
     for _ in range(2):
         build.publish(publisher, build.an_indicator(), groups=(group.slug,))
         with watched() as plans:
@@ -201,3 +217,10 @@ def look_ups_read_what_they_return(reader: Viewer) -> None:
     with watched() as plans:
         assert len(reading.statements(reader, ids[0])) == 1
     assert read_by(plans) <= 6 + SLACK
+
+
+def _beside(reader: Viewer) -> tuple[Group, Viewer]:
+    """A group of the reader's, and another partner in it as one that publishes."""
+    group = Group.objects.get(pk=min(reader.group_ids))
+    beside = group.memberships.exclude(partner=reader.partner_id).first().partner
+    return group, build.viewer_of(beside, Scope.READ, Scope.PUBLISH)

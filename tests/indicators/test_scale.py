@@ -28,3 +28,4 @@ def test_pages_and_deltas_read_what_they_return():
     scale.values_are_found_by_their_keys(reader)
     scale.a_word_reads_about_what_is_shown(reader)
     scale.writing_reads_no_table_whole(reader)
+    scale.a_filter_is_found_by_the_index_and_read_on_where_the_next_are_near(reader, page_of=PAGE)

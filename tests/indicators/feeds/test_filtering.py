@@ -244,7 +244,7 @@ def test_what_is_selected_is_what_a_slow_reading_of_each_object_lets_through(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if leaps:  # after a stretch of a few places
-        for constant, value in {"_LEAST_ROWS": 1, "_WIDER": 1, "_BLOCK": 8}.items():
+        for constant, value in {"_LEAST_ROWS": 1, "_WIDER": 1, "_BLOCK": 8, "_LEAP_ROWS": 1}.items():
             monkeypatch.setattr(walking, constant, value)
     cast = build.the_cast()
     world, viewer = _world(cast), cast.viewer(name)
