@@ -18,7 +18,9 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from exchange import clock
+from exchange.sql import ask
 from exchange.stix import words
+from indicators.log.walking import BY_INDEX
 from indicators.models import Holding, Told
 from indicators.opinions.counting import COUNTS
 from partners.models import Group
@@ -53,7 +55,7 @@ def of_all(viewer: Viewer) -> dict[str, Any]:
     """What all indicators of the viewer's partner were good for, by kind too, and what it gives and takes itself."""
     viewer.require(Scope.PUBLISH)
     viewer.require_all_groups()
-    return _told(viewer, "all", lambda: _all_others(viewer)) | {"own": _own(viewer)}
+    return _told(viewer, "everything", lambda: _all_others(viewer) | {"own": _own(viewer)})
 
 
 def of_one(viewer: Viewer, holding: Holding) -> dict[str, Any]:
@@ -84,10 +86,16 @@ def _told(viewer: Viewer, subject: str, count: Callable[[], dict[str, Any]]) -> 
 
 
 def _all_others(viewer: Viewer) -> dict[str, Any]:
-    mine = Holding.objects.visible_to(viewer).filter(publisher=viewer.partner_id, kind__isnull=False)
-    kinds = sorted(kind for kind in mine.values_list("kind", flat=True).distinct() if kind)
+    own = {"own": audience_ids(viewer, own=True)}
+    kinds = [kind for (kind,) in ask(_KINDS, own, settings=BY_INDEX)]
     by_kind = {kind: _counted(viewer, None, kind=kind) for kind in kinds}
     return _counted(viewer, None) | {"precision": _judged(viewer), "by_kind": by_kind}
+
+
+_KINDS = """
+SELECT DISTINCT h.kind FROM indicators_holding h
+WHERE h.audience_id = ANY(%(own)s) AND h.newest_id IS NOT NULL AND h.kind IS NOT NULL ORDER BY 1
+"""
 
 
 def _counted(viewer: Viewer, holdings: list[int] | None, *, kind: str | None = None) -> dict[str, Any]:
@@ -190,11 +198,9 @@ WHERE h.audience_id = ANY(%(own)s) AND h.newest_id IS NOT NULL
 
 def _hours_to_share(viewer: Viewer, since: datetime) -> float | None:
     """The median time from when an indicator says that it was first seen to its publication, of the newest."""
-    newest = Holding.objects.visible_to(viewer).filter(
-        publisher=viewer.partner_id, stix_type="indicator", newest__stored_at__gte=since
-    )
+    asked = {"own": audience_ids(viewer, own=True), "since": since, "most": _MOST_READ}
     took: list[float] = []
-    for body, stored_at in newest.order_by("-pk").values_list("newest__body", "newest__stored_at")[:_MOST_READ]:
+    for body, stored_at in ask(_NEWEST, asked, settings=BY_INDEX):
         extensions = orjson.loads(body or "{}").get("extensions")
         extension = extensions.get(words.EXTENSION_ID) if isinstance(extensions, dict) else None
         seen = extension.get("first_seen") if isinstance(extension, dict) else None
@@ -202,6 +208,20 @@ def _hours_to_share(viewer: Viewer, since: datetime) -> float | None:
             with suppress(ValueError, TypeError):
                 took.append((stored_at - datetime.fromisoformat(seen)).total_seconds() / 3_600)
     return round(median(took), 1) if took else None
+
+
+# By the end of each audience's index: what is older is not read.
+_NEWEST = """
+SELECT o.body, o.stored_at
+FROM (
+    SELECT found.* FROM unnest(%(own)s::bigint[]) a(id) CROSS JOIN LATERAL (
+        SELECT h.id, h.newest_id FROM indicators_holding h
+        WHERE h.audience_id = a.id AND h.stix_type = 'indicator' ORDER BY h.id DESC LIMIT %(most)s) found
+    ORDER BY found.id DESC LIMIT %(most)s
+) newest CROSS JOIN LATERAL (
+    SELECT v.body, v.stored_at FROM indicators_stixobject v WHERE v.id = newest.newest_id LIMIT 1) o
+WHERE o.stored_at >= %(since)s
+"""
 
 
 def forget() -> None:

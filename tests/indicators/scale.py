@@ -12,13 +12,15 @@ from datetime import timedelta
 from django.db import connection
 
 from bench import filling
-from exchange import sql
+from exchange import clock, sql
 from indicators import reading
 from indicators.ending import withdrawing
 from indicators.feeds import comparing, deltas, spelling
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes, walking
 from indicators.models import Carries, Change, FeedSet, Holding, Reference, StixObject
+from indicators.opinions import weighing
+from indicators.portal import inbox
 from indicators.portal.paste import asking
 from indicators.publishing import attributing
 from indicators.reading import listing, selecting
@@ -205,6 +207,16 @@ def a_word_reads_about_what_is_shown(reader: Viewer, *, page_of: int = 20, of_ea
         assert sum(node["Actual Rows"] * node["Actual Loops"] for node in found) <= 8 * len(few), words
         walked = 3 * channels + of_each * max(page_of, walking._LEAST_ROWS)
         assert read_by(plans) <= looked_at + walked + SLACK, words
+
+
+def what_is_ones_own_is_read_by_its_audiences(publisher: Viewer) -> None:
+    """What ends soon, and how soon one's own was shared: no object of others is read."""
+    for read, asked in ((inbox._ends, ()), (weighing._hours_to_share, (clock.now() - timedelta(days=1),))):
+        with watched() as plans:
+            read(publisher, *asked)
+        holdings = [*of_table("indicators_holding", plans), *of_table("indicators_stixobject", plans)]
+        assert holdings, read
+        assert not [node for node in holdings if node["Node Type"] == "Seq Scan"], read
 
 
 def look_ups_read_what_they_return(reader: Viewer) -> None:

@@ -24,6 +24,7 @@ def test_pages_and_deltas_read_what_they_return():
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     scale.read_what_they_return(reader, objects=StixObject.unrestricted.count(), page_of=PAGE, of_each=10)
+    scale.what_is_ones_own_is_read_by_its_audiences(reader)
     scale.a_feed_reads_what_is_new(reader)
     scale.values_are_found_by_their_keys(reader)
     scale.a_word_reads_about_what_is_shown(reader)
