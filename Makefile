@@ -24,7 +24,7 @@ drills: ## Slow tests, and rehearsals on sets of real processes: overload, races
 	@deploy/bootstrap dev
 	@$(TEST) $(BIN)/python -m pytest -m "(drill or slow) and not long" $(PYTEST_ARGS)
 
-long: ## Before a release: what takes longest, kills, restores, upgrades, brokers among it, and more of what is drawn at random (PYTEST_ARGS=…)
+long: ## Before a release: what takes longest, kills, restores and upgrades among it, and more of what is drawn at random (PYTEST_ARGS=…)
 	@deploy/bootstrap dev
 	@$(TEST) $(BIN)/python -m pytest -n 3 -m "long or hypothesis" --hypothesis-profile=house $(PYTEST_ARGS)
 

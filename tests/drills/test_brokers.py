@@ -65,7 +65,6 @@ def broker(request, data_dir):
     one.end()
 
 
-@pytest.mark.long
 def test_matches_webhooks_and_mail_arrive_and_a_broker_that_fails_loses_nothing(broker, data_dir, receiver):
     demo = Demo(data_dir, CELERY_BROKER_URL=broker.url)
     try:
