@@ -186,13 +186,15 @@ def _words(wanted: Selection) -> Filter:
 
 
 def _sieve(viewer: Viewer, wanted: Selection) -> Sieve:
-    """What every row of this selection has. Of older versions nobody asks how their holdings are now."""
+    """What every row of this selection has; of older versions their type alone, for all else may have changed since."""
     needs = needing.needs(viewer, wanted.filter.tree)
+    if set(_versions(wanted)) != {"last"}:
+        return Sieve([need for need in needs if all(word.startswith("type=") for word in need)])
     if wanted.matched:
         needs.append(frozenset({traits.MATCHED}))
     if wanted.tlps:
         needs.append(frozenset(f"tlp={tlp}" for tlp in wanted.tlps))
-    return Sieve(needs) if set(_versions(wanted)) == {"last"} else walking.NO_SIEVE
+    return Sieve(needs)
 
 
 def conditions(viewer: Viewer, wanted: Selection) -> tuple[str, dict[str, Any]]:

@@ -1,13 +1,21 @@
 """One walk over the log: how far it looks, what it passes over, and from which place of a channel it begins."""
 
+import json
+from datetime import UTC, datetime
+from uuid import uuid4
+
 import pytest
 
+from indicators import reading
 from indicators.ending import withdrawing
+from indicators.feeds import tree
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes, walking
+from indicators.reading.selecting import Selection
 from indicators.stix import making
 from tests import build
 from tests.indicators.log.test_joining import joins
+from tests.plans import nodes, watched
 
 pytestmark = pytest.mark.django_db
 
@@ -69,3 +77,22 @@ def test_a_beginner_is_not_told_of_what_had_ceased_to_fit_before_it_began():
     there = changes.since(reader, wanted, after=0, limit=9).changes
     assert [(one.op, one.reason) for one in there] == [("remove", "filtered")]
     assert changes.since(reader, wanted, after=0, fresh_until=changes.own_end(reader), limit=9).changes == []
+
+
+def test_all_versions_of_a_type_are_found_by_the_index_of_words(monkeypatch):
+    """Each row says the type, whichever version it brought, also where the object has since lost its other words."""
+    for constant, value in {"_LEAST_ROWS": 1, "_WIDER": 1, "_BLOCK": 4, "_LEAP_ROWS": 1, "_DENSE": 1}.items():
+        monkeypatch.setattr(walking, constant, value)
+    cast, made = build.the_cast(), datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    first = {"type": "infrastructure", "spec_version": "2.1", "id": f"infrastructure--{uuid4()}", "name": "A relay"}
+    first |= {"created": made, "modified": made, "confidence": 80}
+    second = first | {"confidence": 10, "modified": build.later()}
+    aster = cast.viewer("aster")
+    build.publish(aster, first)
+    build.publish(aster, *(build.an_indicator() for _ in range(20)))
+    build.publish(aster, second)
+    asked = Selection(filter=Filter(tree.term("type", ["infrastructure"])), versions="all")
+    with watched() as plans:
+        page = reading.page(cast.viewer("borealis"), asked, limit=2)
+    assert [json.loads(one.body)["confidence"] for one in page.statements] == [80, 10]
+    assert any(each.get("Index Name") == "change_by_trait" for plan in plans for each in nodes(plan))
