@@ -18,24 +18,22 @@ from django.utils.translation import gettext, ngettext
 
 from exchange import clock
 from exchange.memory import Memory
-from exchange.sql import ask
 from exchange.translating import later
 from indicators import excerpts, matching
 from indicators.campaigns import viewing
 from indicators.ending import deciding
-from indicators.log.walking import BY_INDEX
 from indicators.models import Quarantined
 from indicators.opinions import appealing, many
 from indicators.portal import ailing
 from indicators.portal.items import SECTIONS, Item
 from indicators.publishing import awaiting
+from indicators.reading import overview
 from indicators.stix import vocabulary
 from indicators.telling import inbox
 from partners.groups import life, proposing, warning
 from partners.models import ApiKey, Proposal
 from partners.portal.letters import Lab
 from partners.scopes import Scope
-from partners.sharing import audience_ids
 from partners.viewer import Viewer
 
 _LATELY, _SOON = timedelta(days=14), timedelta(days=14)
@@ -326,18 +324,9 @@ def _ends(viewer: Viewer) -> list[datetime]:
     now, key = clock.now(), (viewer.partner_id, viewer.sight)
     told = _ENDS.get(key)
     if told is None or told[0] < now - _FRESH:
-        asked = {"own": audience_ids(viewer, own=True), "now": now, "end": now + _WEEK, "most": _MOST_ENDING}
-        told = now, [until for (until,) in ask(_ENDING, asked, settings=BY_INDEX)]
+        told = now, overview.ends(viewer, now, now + _WEEK, most=_MOST_ENDING)
         _ENDS.put(key, told)
     return [one for one in told[1] if one > now]
-
-
-# Of one's own alone, whatever ends of others': each page of the table once, not once for each audience on it.
-_ENDING = """
-SELECT h.valid_until FROM (SELECT * FROM indicators_holding own WHERE own.audience_id = ANY(%(own)s) OFFSET 0) h
-WHERE h.state = 'live' AND h.valid_until >= %(now)s AND h.valid_until <= %(end)s
-ORDER BY h.valid_until LIMIT %(most)s
-"""
 
 
 def _expiring(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:

@@ -10,10 +10,11 @@ from django.db.models import Count, Max
 from django.utils.crypto import salted_hmac
 
 from exchange import clock
+from exchange.sql import ask
 from exchange.translating import later
 from indicators.log import changes, walking
 from indicators.models import Delivery, Holding, Quarantined
-from partners import sources
+from partners import sharing, sources
 from partners.viewer import Viewer
 
 #: The kinds as the chart stacks them, and their names; classical STIX is "other".
@@ -120,6 +121,20 @@ def figures(viewer: Viewer) -> Figures:
         waiting=Quarantined.objects.of(viewer).count(),
         failing=Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD).count(),
     )
+
+
+def ends(viewer: Viewer, first: datetime, last: datetime, *, most: int) -> list[datetime]:
+    """When what of the viewer's own lives until then ends, between two moments, the next first. Two queries."""
+    asked = {"own": sharing.audience_ids(viewer, own=True), "first": first, "last": last, "most": most}
+    return [until for (until,) in ask(_ENDS, asked, settings=walking.BY_INDEX)]
+
+
+# Of one's own alone, whatever ends of others': each page of the table once, not once for each audience on it.
+_ENDS = """
+SELECT h.valid_until FROM (SELECT * FROM indicators_holding own WHERE own.audience_id = ANY(%(own)s) OFFSET 0) h
+WHERE h.state = 'live' AND h.valid_until >= %(first)s AND h.valid_until <= %(last)s
+ORDER BY h.valid_until LIMIT %(most)s
+"""
 
 
 def bars(counted: dict[datetime, dict[str, int]]) -> list[Bar]:
