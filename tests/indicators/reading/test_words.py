@@ -74,6 +74,7 @@ def _all_pages(viewer, asked):
         before, more = read.reached, read.more
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("common", "few"), [("TRUE", "100"), ("FALSE", "100"), ("FALSE", "9")])
 def test_each_way_shows_page_by_page_what_a_slow_look_at_all_that_is_seen_finds(worded, monkeypatch, common, few):
     monkeypatch.setattr(selecting, "_IS_COMMON", common)
