@@ -21,7 +21,7 @@ demo: ## The whole product on 127.0.0.1 (PORT=8000, DATA_DIR=.data, DEMO_JSON=1)
 test: lint ## All checks, and all tests that are quick (PYTEST_ARGS="tests/partners -k audience")
 	@$(TEST) $(BIN)/python -m pytest -n 3 -m "not drill and not slow and not long" $(PYTEST_ARGS)
 
-drills: ## Slow tests, and rehearsals on sets of real processes: overload, races (PYTEST_ARGS=…)
+drills: ## Slow tests, and rehearsals on sets of real processes: overload, races, brokers (PYTEST_ARGS=…)
 	@deploy/bootstrap dev
 	@$(TEST) $(BIN)/python -m pytest -m "(drill or slow) and not long" $(PYTEST_ARGS)
 

@@ -4,6 +4,7 @@ import json as json_
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django import template
@@ -64,8 +65,12 @@ def json(value: Any) -> str:
 
 
 @register.simple_tag
+@lru_cache(maxsize=256)
 def icon(name: str) -> SafeString:
-    """A picture of the sprite, 16 px in the colour of the text; beside words, so it says nothing itself."""
+    """A picture of the sprite, 16 px in the colour of the text; beside words, so it says nothing itself.
+
+    Names are those of templates and code, and the sprite's address is one for the process.
+    """
     return format_html(
         '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"/></svg>',
         static("exchange/icons.svg"),

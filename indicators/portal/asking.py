@@ -269,9 +269,10 @@ def views(viewer: Viewer, asked: Asked | None) -> list[View]:
 
 def fields(viewer: Viewer) -> list[dict[str, Any]]:
     """The grammar for completion in the browser: fields, what they say, and the values of closed sets. Two queries."""
+    partners, groups = directory.slugs(viewer)
     named = {
-        "publisher": [partner.slug for partner in directory.partners()],
-        "group": [group.slug for group in directory.groups(viewer)],
+        "publisher": partners,
+        "group": groups,
         "until": ["<7d", "<30d", ">30d"],
         "age": ["<24h", "<7d", ">30d"],
         "publishers": [">=2", ">=3"],
