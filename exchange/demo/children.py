@@ -15,6 +15,8 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _STOP_S = 10.0
+#: For so long a process that was killed is waited for.
+_KILLED_S = 5.0
 _BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -78,7 +80,11 @@ class Children:
         return [(child, status) for child in running if child.process and (status := child.process.poll()) is not None]
 
     def stop(self) -> None:
-        """Ask all to end, last started first; kill what does not within ten seconds."""
+        """Ask all to end, last started first; kill what does not within ten seconds.
+
+        No wait is without end: a signal that breaks off a look at a child (`poll`) may leave the lock of its Popen
+        taken, and whoever waits for it then waits for good.
+        """
         running = [child.process for child in reversed(self.all) if child.process is not None]
         for process in running:
             _signal(process, signal.SIGTERM)
@@ -88,7 +94,8 @@ class Children:
                 process.wait(timeout=max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 _signal(process, signal.SIGKILL)
-                process.wait()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=_KILLED_S)
 
     def _start(self, child: Child) -> None:
         with child.log.open("ab") as log:
