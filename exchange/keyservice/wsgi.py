@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
 from collections.abc import Hashable, Mapping
@@ -41,6 +42,7 @@ def _service() -> Service:
     token = env.secret("KEY_SERVICE_TOKEN", least=32)
     url = env.text("KEY_SERVICE_DATABASE_URL") or env.required("DATABASE_URL", why="a postgresql:// URL")
     store = Store(url)
+    atexit.register(store.close)  # left to the interpreter's end, its threads would be waited for in vain, five seconds
     quota = env.number("KEY_SERVICE_QUOTA", _QUOTA, least=1_000, most=1_000_000_000)
     return Service(_keeper(store), store, token=token, quota=quota)
 
