@@ -100,9 +100,9 @@ def pulse(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     filters = [Filter(spelling.read_text(text)) for _, text, _ in asked]
     counts = listing.tallied(viewer, filters)
     told: dict[str, Any] = {}
-    day = overview.figures(viewer)
+    day = overview.arrivals(viewer)
     if day.publishers >= _LEAST_PUBLISHERS:
-        counted = overview.arrivals(viewer)
+        counted = day.hours
         sums = {kind: sum(hour.get(kind, 0) for hour in counted.values()) for kind in overview.KINDS}
         told = {
             "bars": overview.bars(counted),

@@ -42,32 +42,30 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """Totals of the last 24 hours."""
+class Arrivals:
+    """What came in within a day: by hour and kind, and of how many publishers, as the viewer knows them."""
 
-    arrivals: int
+    hours: dict[datetime, dict[str, int]]
     publishers: int
-    waiting: int
-    failing: int
 
 
-def arrivals(viewer: Viewer, *, hours: int = HOURS) -> dict[datetime, dict[str, int]]:
-    """What came in, by hour and kind, of what the viewer may see; every hour is there. Two queries.
+def arrivals(viewer: Viewer, *, hours: int = HOURS) -> Arrivals:
+    """What came in of what the viewer may see, this hour and those before it; every hour is there.
 
     An object may have another audience by now than when it came in: whom it went to beside the viewer moves nothing.
+    Two queries, and one more where somebody hides.
     """
-    moment = clock.now()
-    first = moment.replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours - 1)
+    first = clock.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours - 1)
     counted: dict[datetime, dict[str, int]] = {first + timedelta(hours=hour): {} for hour in range(hours)}
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH {_ARRIVED} SELECT date_trunc('hour', date_added, 'UTC'), coalesce(kind, 'other'), count(*)"
-            " FROM arrived GROUP BY 1, 2",
-            walking.of(viewer) | {"since": first},
-        )
-        for hour, kind, count in cursor.fetchall():
-            counted.setdefault(hour, {})[kind if kind in KINDS else "other"] = count
-    return counted
+        cursor.execute(_ARRIVED, walking.of(viewer) | {"since": first})
+        rows = cursor.fetchall()
+    veiled = sources.veiled(viewer, {audience for _, _, audience, _, _ in rows})
+    for hour, kind, *_, count in rows:
+        of_hour, name = counted.setdefault(hour, {}), kind if kind in KINDS else "other"
+        of_hour[name] = of_hour.get(name, 0) + count
+    publishers = {veiled[audience].id if audience in veiled else publisher for _, _, audience, publisher, _ in rows}
+    return Arrivals(hours=counted, publishers=len(publishers))
 
 
 def sees_anything(viewer: Viewer) -> bool:
@@ -91,7 +89,7 @@ def place(viewer: Viewer) -> str:
 # What came in since a date and the viewer sees now, each once: not what came into its sight. Walks its channels from
 # that date on.
 _ARRIVED = f"""
-{walking.OPEN}, {walking.past("%(since)s::timestamptz")}, arrived AS (
+WITH {walking.OPEN}, {walking.past("%(since)s::timestamptz")}, arrived AS (
     SELECT DISTINCT c.seq, c.date_added, h.kind, h.publisher_id, h.audience_id
     FROM mine CROSS JOIN LATERAL (
         SELECT c.seq, c.date_added, c.holding_id FROM indicators_change c
@@ -100,27 +98,9 @@ _ARRIVED = f"""
     ) c JOIN indicators_holding h ON h.id = c.holding_id
     WHERE {walking.SEES.format(audience="h.audience_id")}
 )
+SELECT date_trunc('hour', date_added, 'UTC'), kind, audience_id, publisher_id, count(*)
+FROM arrived GROUP BY 1, 2, 3, 4
 """
-
-
-def figures(viewer: Viewer) -> Figures:
-    """Totals for the tiles. Queries: publishers, quarantine, deliveries; sources as the viewer knows them."""
-    since = clock.now() - timedelta(hours=HOURS)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH {_ARRIVED} SELECT audience_id, publisher_id, count(*) FROM arrived GROUP BY 1, 2",
-            walking.of(viewer) | {"since": since},
-        )
-        rows = cursor.fetchall()
-    veiled = sources.veiled(viewer, {audience for audience, _, _ in rows})
-    arrived = sum(count for _, _, count in rows)
-    publishers = len({veiled[audience].id if audience in veiled else publisher for audience, publisher, _ in rows})
-    return Figures(
-        arrivals=arrived,
-        publishers=publishers,
-        waiting=Quarantined.objects.of(viewer).count(),
-        failing=Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD).count(),
-    )
 
 
 def ends(viewer: Viewer, first: datetime, last: datetime, *, most: int) -> list[datetime]:

@@ -236,7 +236,7 @@ def test_two_sources_of_one_publisher_count_as_two(cast):
 
     publish(cast, said_by("named"))
     publish(cast, said_by())
-    assert overview.figures(cast.viewer("borealis")).publishers == 2
+    assert overview.arrivals(cast.viewer("borealis")).publishers == 2
 
 
 def test_feeds_take_no_pseudonym_for_a_partner(cast):

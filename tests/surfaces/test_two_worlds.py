@@ -183,7 +183,7 @@ def test_the_arrivals_of_the_day_do_not_tell_to_whom_else_an_object_was_shown(ca
     build.publish(cast.viewer("aster"), stix, groups=("ring",))
 
     def ask() -> bytes:
-        counted = overview.arrivals(cast.viewer("borealis"))
+        counted = overview.arrivals(cast.viewer("borealis")).hours
         return orjson.dumps([kinds for kinds in counted.values() if kinds])
 
     def hidden():

@@ -6,12 +6,9 @@ import pytest
 import time_machine
 
 from exchange import clock
-from indicators.models import Delivery
-from indicators.publishing import quarantine
 from indicators.reading import overview
 from indicators.stix import making
 from tests import build
-from tests.indicators.telling.test_delivering import subscribe
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +19,7 @@ def cast():
 
 
 def came(viewer) -> int:
-    return sum(count for kinds in overview.arrivals(viewer).values() for count in kinds.values())
+    return sum(count for kinds in overview.arrivals(viewer).hours.values() for count in kinds.values())
 
 
 def test_what_came_is_counted_for_each_viewer_through_the_rule(cast):
@@ -31,21 +28,7 @@ def test_what_came_is_counted_for_each_viewer_through_the_rule(cast):
     build.publish(cast.viewer("cygnus"), build.an_indicator(), partners=("dorado",))
     names = ("aster", "borealis", "cygnus", "dorado", "operator")
     assert [came(cast.viewer(name)) for name in names] == [3, 3, 2, 2, 1]
-    figures = {name: overview.figures(cast.viewer(name)) for name in names}
-    assert [figures[name].arrivals for name in names] == [3, 3, 2, 2, 1]
-    assert [figures[name].publishers for name in names] == [1, 1, 2, 2, 1]
-
-
-def test_what_waits_and_what_fails_is_counted_for_its_own_partner_alone(cast):
-    aster, borealis = cast.viewer("aster"), cast.viewer("borealis")
-    build.publish(aster, build.an_indicator() | {"labels": ["TLP:RED"]}, groups=("ring",))
-    assert len(quarantine.page(aster, limit=9)) == 1
-    subscription = subscribe(borealis)
-    Delivery.unrestricted.create(
-        partner_id=borealis.partner_id, subscription=subscription, first_seq=0, last_seq=1, changes=1, state="dead"
-    )
-    found = [overview.figures(viewer) for viewer in (aster, borealis, cast.viewer("cygnus"))]
-    assert [(one.waiting, one.failing) for one in found] == [(1, 0), (0, 1), (0, 0)]
+    assert [overview.arrivals(cast.viewer(name)).publishers for name in names] == [1, 1, 2, 2, 1]
 
 
 def test_the_word_of_the_start_page_changes_for_who_sees_something_new_and_for_nobody_else(cast):
