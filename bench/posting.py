@@ -9,33 +9,38 @@ from __future__ import annotations
 import json
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from queue import SimpleQueue
 
 import django
 
-_THREADS = 64
+_AT_A_TIME = 64
 
 
 def main() -> None:
     count, url = int(sys.argv[1]), sys.argv[2]
     django.setup()
-    from exchange import outbound, signing
+    from exchange import outbound, signing, stepping
 
     secret, moment = signing.new_secret(), datetime.now(tz=UTC)
     change = {"op": "upsert", "reason": "published", "id": f"indicator--{'0' * 36}", "type": "indicator"}
     body = json.dumps({"type": "objects.changed", "data": {"changes": [change], "link": "x" * 300}}).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "Exchange-Webhook/1"}
 
-    def post(number: int) -> int:
+    def posting(number: int) -> stepping.Steps[outbound.Reply]:
         signed = signing.headers(secrets=[secret], message_id=f"msg_{number}", at=moment, body=body)
-        reply = outbound.post(url, body, headers={**headers, **signed}, timeout_s=60, max_bytes=16_384, keeps=True)
-        return reply.status
+        return outbound.posting(url, body, headers={**headers, **signed}, timeout_s=60, max_bytes=16_384)
 
-    with ThreadPoolExecutor(_THREADS) as hands:
-        list(hands.map(post, range(_THREADS)))
+    answers: list[int] = []
+    ended = SimpleQueue[list[stepping.Ended]]()
+    with stepping.Many("posting", tell=ended.put) as posts:
         spent, began = time.process_time(), time.perf_counter()
-        answers = list(hands.map(post, range(count)))
+        for number in range(count):
+            posts.begin(number, posting(number))
+            while number + 1 - len(answers) >= _AT_A_TIME:
+                answers += [reply.status for _, reply in ended.get()]
+        while len(answers) < count:
+            answers += [reply.status for _, reply in ended.get()]
         took, spent = time.perf_counter() - began, time.process_time() - spent
     assert set(answers) == {204}
     print(json.dumps({"posted": count, "took_s": took, "processor_s": spent}))

@@ -30,6 +30,7 @@ import httpx
 from django.conf import settings
 
 from exchange import outward
+from exchange.stepping import READ, Late, Steps, finish
 
 _MAX_URL_CHARS = 1_000
 _MOST_TEXTS = 64
@@ -64,7 +65,7 @@ _REFUSED = tuple(
 )
 #: The interface identifiers of ISATAP (RFC 5214 §6.1): an IPv4 address follows.
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Address = outward.Address
 
 
 class Blocked(Exception):
@@ -88,28 +89,31 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def post(
-    url: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float, max_bytes: int, keeps: bool = False
-) -> Reply:
-    """POST `body` to `url`. Raises Blocked or Failed.
+def post(url: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float, max_bytes: int) -> Reply:
+    """POST `body` to `url`. Raises Blocked or Failed."""
+    return finish(_asking("POST", url, body, headers=headers, timeout_s=timeout_s, max_bytes=max_bytes))
 
-    With `keeps`, the connection may serve the next request to the same host, a minute at most after that was looked
-    up; where a connection that was kept turns out to have ended, the body is sent once more: for who may get it twice.
+
+def posting(url: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float, max_bytes: int) -> Steps[Reply]:
+    """The same in steps, for who posts much at a time. Raises Blocked or Failed.
+
+    The connection may serve the next request to the same host, a minute at most after that was looked up; where a
+    connection that was kept turns out to have ended, the body is sent once more: for who may get it twice.
     """
-    return _ask("POST", url, body, headers=headers, timeout_s=timeout_s, max_bytes=max_bytes, keeps=keeps)
+    return _asking("POST", url, body, headers=headers, timeout_s=timeout_s, max_bytes=max_bytes, keeps=True)
 
 
 def get(url: str, *, headers: Mapping[str, str], timeout_s: float, max_bytes: int) -> Reply:
     """GET `url`. Raises Blocked or Failed."""
-    return _ask("GET", url, None, headers=headers, timeout_s=timeout_s, max_bytes=max_bytes)
+    return finish(_asking("GET", url, None, headers=headers, timeout_s=timeout_s, max_bytes=max_bytes))
 
 
 def delete(url: str, *, headers: Mapping[str, str], timeout_s: float, max_bytes: int) -> Reply:
     """DELETE `url`. Raises Blocked or Failed."""
-    return _ask("DELETE", url, None, headers=headers, timeout_s=timeout_s, max_bytes=max_bytes)
+    return finish(_asking("DELETE", url, None, headers=headers, timeout_s=timeout_s, max_bytes=max_bytes))
 
 
-def _ask(
+def _asking(
     method: str,
     url: str,
     body: bytes | None,
@@ -118,7 +122,7 @@ def _ask(
     timeout_s: float,
     max_bytes: int,
     keeps: bool = False,
-) -> Reply:
+) -> Steps[Reply]:
     target = _target(url)
     deadline = time.monotonic() + timeout_s
     sent = {"Host": target.authority, **headers, "Accept-Encoding": "identity"} | {"Host": target.authority}
@@ -131,17 +135,21 @@ def _ask(
         max_bytes=max_bytes,
     )  # fmt: skip
     try:
-        answer = _kept(target, asked) if keeps else None
+        answer = (yield from _kept(target, asked)) if keeps else None
         if answer is None:
-            answer = _asked(_opened(target, deadline), asked, target if keeps else None)
-    except outward.Late as error:
+            wire = yield from _opened(target, deadline)
+            answer = yield from _asked(wire, asked, target if keeps else None)
+    except Late as error:
         raise Failed(f"No answer within {timeout_s:g} seconds.") from error
     except outward.Broken as error:
         raise Failed("The connection failed, or what came was not HTTP.") from error
     return Reply(answer.status, _retry_after(answer.headers.get("retry-after", "")), answer.body, answer.headers)
 
 
-def _kept(target: _Target, asked: Callable[[outward.Wire], outward.Answer]) -> outward.Answer | None:
+_Ask = Callable[[outward.Wire], Steps[outward.Answer]]
+
+
+def _kept(target: _Target, asked: _Ask) -> Steps[outward.Answer | None]:
     """The answer on a connection that was kept; None where there is none, or it ended before it said anything.
 
     Only one is tried: a receiver that ends each without a word gets a body twice, and no oftener.
@@ -151,7 +159,7 @@ def _kept(target: _Target, asked: Callable[[outward.Wire], outward.Answer]) -> o
             wire.close()
             continue
         try:
-            return _asked(wire, asked, target)
+            return (yield from _asked(wire, asked, target))
         except outward.Broken as broken:
             if not broken.unheard:
                 raise
@@ -159,11 +167,11 @@ def _kept(target: _Target, asked: Callable[[outward.Wire], outward.Answer]) -> o
     return None
 
 
-def _asked(wire: outward.Wire, asked: Callable[[outward.Wire], outward.Answer], keep: _Target | None) -> outward.Answer:
+def _asked(wire: outward.Wire, asked: _Ask, keep: _Target | None) -> Steps[outward.Answer]:
     """Its answer; then the connection is kept as leading to `keep`, or closed."""
     answer = None
     try:
-        answer = asked(wire)
+        answer = yield from asked(wire)
     finally:
         if keep is not None and answer is not None and answer.keeps:
             _KEPT.give((os.getpid(), keep.origin), wire)
@@ -249,34 +257,17 @@ def _target(url: str) -> _Target:
     return target
 
 
-def _opened(target: _Target, deadline: float) -> outward.Wire:
+def _opened(target: _Target, deadline: float) -> Steps[outward.Wire]:
     """Look the host up once, judge all that is found, and connect to the first.
 
-    The certificate must be for the host of the URL, whatever address it led to. Raises Blocked, Late, Broken.
+    The certificate must be for the host of the URL, whatever address it led to. Raises Blocked, Broken.
     """
     scheme, host, port = target.origin
-    address = _resolve(host, port, wait_s=outward.left(deadline))[0]
-    try:
-        plain = socket.create_connection((str(address), port), outward.left(deadline))
-    except TimeoutError as error:
-        raise outward.Late from error
-    except OSError as error:
-        raise outward.Broken from error
-    try:
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if scheme == "http":
-            return outward.Wire(plain, address)
-        plain.settimeout(outward.left(deadline))
-        return outward.Wire(_tls().wrap_socket(plain, server_hostname=host), address)
-    except TimeoutError as error:
-        plain.close()
-        raise outward.Late from error
-    except OSError as error:
-        plain.close()
-        raise outward.Broken from error
-    except BaseException:
-        plain.close()
-        raise
+    addresses = yield from _resolved(host, port, deadline)
+    wire = yield from outward.opened(addresses[0], port, deadline=deadline)
+    if scheme == "https":
+        wire = yield from outward.secured(wire, _tls(), host=host, deadline=deadline)
+    return wire
 
 
 @lru_cache(maxsize=1)
@@ -284,8 +275,8 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def _resolve(host: str, port: int, *, wait_s: float) -> list[_Address]:
-    """Every address of a host, all of them judged. Raises Blocked, Late.
+def _resolved(host: str, port: int, deadline: float) -> Steps[list[_Address]]:
+    """Every address of a host, all of them judged. Raises Blocked.
 
     The system's resolver knows no deadline, and who answers it may be slow on purpose: so a thread asks, and is left
     to itself after the deadline. What is an address already is not looked up.
@@ -296,27 +287,33 @@ def _resolve(host: str, port: int, *, wait_s: float) -> list[_Address]:
             raise Blocked
         return [literal]
     found: list[Any] = []
-    asking = threading.Thread(target=_look_up, args=(host, port, found), name="exchange-look-up", daemon=True)
-    asking.start()
-    asking.join(wait_s)
-    if asking.is_alive():
-        raise outward.Late
+    ours, theirs = socket.socketpair()
+    with ours:
+        asked = (host, port, found, theirs)
+        threading.Thread(target=_look_up, args=asked, name="exchange-look-up", daemon=True).start()
+        yield ours.fileno(), READ, deadline
     addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
     if not addresses or not all(_allowed(address) for address in addresses):
         raise Blocked(_NOWHERE)
     return addresses
 
 
-def _look_up(host: str, port: int, found: list[Any]) -> None:
-    with contextlib.suppress(OSError, UnicodeError):
+def _look_up(host: str, port: int, found: list[Any], done: socket.socket) -> None:
+    """Whoever waits at the other end of `done` sees it close."""
+    with done, contextlib.suppress(OSError, UnicodeError):
         found += socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 def _allowed(address: _Address) -> bool:
     """Globally routable, or inside a network that the operator allows (the demo allows loopback)."""
+    return _judged(address, tuple(settings.OUTBOUND_ALLOW_NETWORKS))
+
+
+@lru_cache(maxsize=4_096)
+def _judged(address: _Address, networks: tuple[str, ...]) -> bool:
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     plain = mapped or address
-    for network in settings.OUTBOUND_ALLOW_NETWORKS:
+    for network in networks:
         if plain in ipaddress.ip_network(network):
             return True
     if isinstance(plain, ipaddress.IPv6Address):

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 exchange on a connection that `outbound` opened: every wait ends at the deadline, whatever came before.
+"""One HTTP/1.1 exchange on a connection of `outbound`, in steps: every wait ends at the deadline, whatever came before.
 
 What comes back is read by llhttp (httptools), which the web server reads requests with, too; a reader in Python costs
 ten times its time of the processor. A connection may be kept for the next request to the same host.
@@ -7,9 +7,12 @@ ten times its time of the processor. A connection may be kept for the next reque
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
+import re
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httptools
+
+from exchange.stepping import READ, WRITE, Steps
 
 #: Bytes of an answer that are read at a time; of all of it that is no body; and of these, more for each chunk of one.
 _PIECE = 65_536
@@ -26,8 +31,11 @@ _MOST_OF_FRAME = 32
 _IDLE_S = 4.0
 _OLD_S = 60.0
 #: Connections that lie idle: to one host, and all.
-_MOST_OF_HOST = 32
+_MOST_OF_HOST = 128
 _MOST_IDLE = 512
+
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Broken(Exception):
@@ -38,16 +46,12 @@ class Broken(Exception):
         self.unheard = unheard
 
 
-class Late(Exception):
-    """The deadline is over."""
-
-
 @dataclass(slots=True)
 class Wire:
     """A connection, the address that it leads to, and the moment at which it was opened, of `time.monotonic`."""
 
     socket: socket.socket
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    address: Address
     opened_at: float = field(default_factory=time.monotonic)
     idle_since: float = 0.0
 
@@ -66,44 +70,99 @@ class Answer:
     keeps: bool = False
 
 
-def left(deadline: float) -> float:
-    """Seconds until then. Raises Late."""
-    seconds = deadline - time.monotonic()
-    if seconds <= 0:
-        raise Late
-    return seconds
+def opened(address: Address, port: int, *, deadline: float) -> Steps[Wire]:
+    """A connection to this very address. Raises Broken."""
+    plain = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        plain.setblocking(False)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        failure = plain.connect_ex((str(address), port))
+        if failure in _BEGUN:
+            yield plain.fileno(), WRITE, deadline
+            failure = plain.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failure:
+            raise OSError(failure, "no connection")
+    except OSError as error:
+        plain.close()
+        raise Broken from error
+    except BaseException:
+        plain.close()
+        raise
+    return Wire(plain, address)
+
+
+#: Of a connection that is being made.
+_BEGUN = (errno.EINPROGRESS, errno.EWOULDBLOCK)
+
+
+def secured(wire: Wire, context: ssl.SSLContext, *, host: str, deadline: float) -> Steps[Wire]:
+    """The same connection under TLS; the certificate must be for `host`. Raises Broken, and closes it then."""
+    tls: socket.socket = wire.socket
+    try:
+        tls = wrapped = context.wrap_socket(wire.socket, server_hostname=host, do_handshake_on_connect=False)
+        while True:
+            try:
+                wrapped.do_handshake()
+                return Wire(wrapped, wire.address)
+            except ssl.SSLWantReadError:
+                yield wrapped.fileno(), READ, deadline
+            except ssl.SSLWantWriteError:
+                yield wrapped.fileno(), WRITE, deadline
+    except OSError as error:
+        tls.close()
+        raise Broken from error
+    except BaseException:
+        tls.close()
+        raise
 
 
 def ask(
     wire: Wire, method: str, target: bytes, *, headers: Mapping[str, str], body: bytes, deadline: float, max_bytes: int
-) -> Answer:
-    """Send a request and read its answer, of whose body `max_bytes` at most. Raises Broken, Late."""
-    reader = _Reader(max_bytes)
+) -> Steps[Answer]:
+    """Send a request and read its answer, of whose body `max_bytes` at most. Raises Broken."""
+    reader, request = _Reader(max_bytes), _request(method, target, headers) + body
     try:
-        wire.socket.settimeout(left(deadline))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before it had read all
-            wire.socket.sendall(_request(method, target, headers) + body)  # one limit for all of it, under TLS too
+            yield from _sent(wire.socket, request, deadline)
+        if not isinstance(wire.socket, ssl.SSLSocket):  # which may hold a piece already
+            yield wire.socket.fileno(), READ, deadline
         while not reader.done:
-            wire.socket.settimeout(left(deadline))
-            piece = wire.socket.recv(_PIECE)
+            try:
+                piece = wire.socket.recv(_PIECE)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                yield wire.socket.fileno(), READ, deadline
+                continue
+            except ssl.SSLWantWriteError:
+                yield wire.socket.fileno(), WRITE, deadline
+                continue
             if piece:
                 reader.feed(piece)
             else:
                 reader.end()
-    except TimeoutError as error:
-        raise Late from error
     except OSError as error:
         raise Broken(unheard=not reader.heard) from error
     return reader.answer
 
 
+def _sent(to: socket.socket, request: bytes, deadline: float) -> Steps[None]:
+    left = memoryview(request)
+    while left:
+        try:
+            left = left[to.send(left) :]
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            yield to.fileno(), WRITE, deadline
+        except ssl.SSLWantReadError:
+            yield to.fileno(), READ, deadline
+
+
 def _request(method: str, target: bytes, headers: Mapping[str, str]) -> bytes:
-    lines = [method.encode() + b" " + target + b" HTTP/1.1"]
-    for name, value in headers.items():
-        if "\r" in value or "\n" in value or "\0" in value:
-            raise ValueError(name)
-        lines.append(f"{name}: {value}".encode("latin-1"))
-    return b"\r\n".join([*lines, b"", b""])
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if "\0" in lines or not lines.count("\n") == lines.count("\r") == len(headers):
+        raise ValueError(next(name for name, value in headers.items() if not _ONE_LINE.fullmatch(value)))
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode(), target, lines.encode("latin-1"))
+
+
+_ONE_LINE = re.compile(r"[^\r\n\0]*")
 
 
 class _Reader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 
 from exchange import outbound
+from exchange.stepping import finish
 from indicators.telling import attempting, claiming, delivering, notifying, writing
 from indicators.telling.attempting import Outcome
 
@@ -13,13 +14,23 @@ def receivers(monkeypatch):
     """What receivers are sent, read from JSON; they take everything, and no worker is asked to send."""
     bodies = []
 
-    def post(url, body, *, headers, timeout_s, max_bytes, keeps):
+    def post(url, body, **_):
         bodies.append(orjson.loads(body))
         return outbound.Reply(200, None, b"")
 
-    monkeypatch.setattr(outbound, "post", post)
+    answer_by(monkeypatch, post)
     monkeypatch.setattr(notifying, "wake", lambda count=1: None)
     return bodies
+
+
+def answer_by(monkeypatch, post):
+    """No socket is opened: `post` says at once what a receiver answers, or raises."""
+
+    def posting(url, body, *, headers, timeout_s, max_bytes):
+        return post(url, body, headers=headers, timeout_s=timeout_s, max_bytes=max_bytes)
+        yield  # which makes it one of steps, without any
+
+    monkeypatch.setattr(outbound, "posting", posting)
 
 
 def claim():
@@ -30,7 +41,7 @@ def claim():
 def attempt(delivery):
     """Written and posted: how that ended."""
     ((_, letter),) = writing.write([delivery])
-    return letter if isinstance(letter, Outcome) else attempting.post(letter)
+    return letter if isinstance(letter, Outcome) else finish(attempting.posting(letter))
 
 
 def conclude(delivery, outcome):

@@ -1,6 +1,6 @@
 """One attempt: a message that is written and signed is posted, and how the receiver took it.
 
-Asks no database, so that many threads may do it at once while none holds a connection of the store.
+Asks no database: while receivers are waited for, no connection of the store is held.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from exchange import outbound, tracing
+from exchange.stepping import Steps
 
 TIMEOUT_S = 10.0
 _MAX_REPLY_BYTES = 16_384
@@ -43,17 +44,12 @@ class Outcome:
     away: bool = False
 
 
-def post(letter: Letter) -> Outcome:
+def posting(letter: Letter) -> Steps[Outcome]:
     """Send it, and wait for the answer, TIMEOUT_S at most."""
     with tracing.span("delivery", kind="client", links=letter.about, **letter.facts) as step:
         try:
-            reply = outbound.post(
-                letter.url,
-                letter.body,
-                headers=letter.headers,
-                timeout_s=TIMEOUT_S,
-                max_bytes=_MAX_REPLY_BYTES,
-                keeps=True,
+            reply = yield from outbound.posting(
+                letter.url, letter.body, headers=letter.headers, timeout_s=TIMEOUT_S, max_bytes=_MAX_REPLY_BYTES
             )
         except (outbound.Blocked, outbound.Failed) as failed:
             step.set_attribute("error.type", type(failed).__name__)

@@ -1,8 +1,11 @@
 """The desk of a worker's process: claims a portion of messages, posts them at once, and writes down what came of them.
 
-What is answered is concluded with others that were answered at about the same time, and leaves a hand free for the
-next: a receiver that keeps silent holds one of HANDS, and nobody waits for it. While receivers are waited for, no
+What is answered is concluded with others that were answered at about the same time, and leaves room for the next: a
+receiver that keeps silent holds one of MOST places, and nobody waits for it. While receivers are waited for, no
 connection of the store is held. What a process dies with is claimed anew when its claims end.
+
+One thread posts all messages, another claims and concludes: a thread for each message took several times the
+processor's time, as they waited for each other.
 """
 
 from __future__ import annotations
@@ -10,22 +13,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from queue import Empty, SimpleQueue
 
 from django.db import connection
 from structlog import get_logger
 
+from exchange.stepping import Ended, Many
 from indicators.models import Delivery
 from indicators.telling import attempting, claiming, delivering, writing
-from indicators.telling.attempting import Letter, Outcome
+from indicators.telling.attempting import Outcome
 
 log = get_logger()
 
 #: Messages that one process posts at a time.
-HANDS = 128
-#: While others are under way, a claim waits until so many hands are free.
+MOST = 128
+#: While others are under way, a claim waits until there is room for so many.
 _WORTH_A_CLAIM = 64
 #: How long an answer waits for others to be concluded with it, while others are under way: each conclusion costs about
 #: what ten messages do.
@@ -35,10 +37,12 @@ _TURN_S = 60.0
 #: A busy desk asks so often for what is new, and for others to help.
 _ASK_S = 0.5
 _FAILED = Outcome(delivered=False, words="It could not be sent.")
+#: What ended at about the same time; None: somebody says that there may be more to claim.
+_Mail = SimpleQueue[list[tuple[Delivery, Outcome]] | None]
 
 
 class Desk:
-    """Who sends in this process: one thread claims and concludes, HANDS others post.
+    """Who sends in this process: one thread claims and concludes, another posts.
 
     `ask` has the log looked at, for whoever was told something may be told the next; `help_` wakes another worker.
     """
@@ -47,7 +51,7 @@ class Desk:
         self._ask, self._help = ask, help_
         self._lock = threading.Lock()
         self._busy = False
-        self._mail: SimpleQueue[tuple[Delivery, Outcome] | None] = SimpleQueue()
+        self._mail: _Mail = SimpleQueue()
 
     def work(self) -> None:
         """Send until nothing can be claimed. Where another thread is at it, tell it that there may be more."""
@@ -72,7 +76,7 @@ class Desk:
 class _Turn:
     def __init__(
         self,
-        mail: SimpleQueue[tuple[Delivery, Outcome] | None],
+        mail: _Mail,
         *,
         ask: Callable[[], None],
         help_: Callable[[], None],
@@ -87,21 +91,20 @@ class _Turn:
 
     def run(self, *, leave: Callable[[], bool]) -> None:
         """Until nothing can be claimed, nothing is under way, and `leave` agrees."""
-        with ThreadPoolExecutor(HANDS, thread_name_prefix="webhook") as hands:
-            try:
+        try:
+            with Many("webhooks", tell=self._told) as posts:
                 while True:
                     if self._may_claim():
-                        self._claim(hands)
+                        self._claim(posts)
                     elif self._out:
                         self._conclude(self._answers())
                     elif self._ends(leave):
                         return
-            finally:
-                hands.shutdown()
-                self._conclude(self._left())
+        finally:
+            self._conclude(self._left())
 
     def _may_claim(self) -> bool:
-        room = HANDS - self._out
+        room = MOST - self._out
         worth = room >= _WORTH_A_CLAIM or (room > 0 and (self._quiet or not self._out))
         return self._more and worth and time.monotonic() < self._ends_at
 
@@ -117,16 +120,16 @@ class _Turn:
         self._take(self._mail.get(), [])
         return False
 
-    def _claim(self, hands: ThreadPoolExecutor) -> None:
-        room = HANDS - self._out
+    def _claim(self, posts: Many) -> None:
+        room = MOST - self._out
         portion = claiming.claim(room)
         self._more, self._quiet = len(portion) == room, False
         for delivery, letter in writing.write(portion):
             self._out += 1
             if isinstance(letter, Outcome):
-                self._mail.put((delivery, letter))
+                self._mail.put([(delivery, letter)])
             else:
-                hands.submit(copy_context().run, self._post, delivery, letter)
+                posts.begin(delivery, attempting.posting(letter))
         now = time.monotonic()
         if self._more and now - self._helped_at > _ASK_S:
             self._helped_at = now
@@ -135,14 +138,14 @@ class _Turn:
             self._asked_at, self._arrived = now, False
             self._ask()
 
-    def _post(self, delivery: Delivery, letter: Letter) -> None:
-        outcome = _FAILED
-        try:
-            outcome = attempting.post(letter)
-        except Exception:
-            log.exception("delivery.not-sent", delivery=str(delivery.pk))
-        finally:
-            self._mail.put((delivery, outcome))
+    def _told(self, ended: list[Ended]) -> None:
+        """In the thread that posts."""
+        found = []
+        for delivery, outcome in ended:
+            if isinstance(outcome, Exception):
+                log.error("delivery.not-sent", delivery=str(delivery.pk), exc_info=outcome)
+            found.append((delivery, outcome if isinstance(outcome, Outcome) else _FAILED))
+        self._mail.put(found)
 
     def _answers(self) -> list[tuple[Delivery, Outcome]]:
         """What was answered within a moment; where nothing was and nothing may be claimed, what is answered next."""
@@ -160,11 +163,11 @@ class _Turn:
             self._take(self._mail.get(), found)
         return found
 
-    def _take(self, came: tuple[Delivery, Outcome] | None, found: list[tuple[Delivery, Outcome]]) -> None:
+    def _take(self, came: list[tuple[Delivery, Outcome]] | None, found: list[tuple[Delivery, Outcome]]) -> None:
         if came is None:
             self._more = True
         else:
-            found.append(came)
+            found += came
 
     def _conclude(self, ended: Sequence[tuple[Delivery, Outcome]]) -> None:
         if not ended:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from exchange import outbound, outward
+from exchange.stepping import Late, finish
 from tests.waiting import DEADLINE_S
 
 
@@ -69,11 +70,11 @@ def test_a_public_address_is_asked(public_only, monkeypatch, address):
     resolves_to(monkeypatch, address)
     asked = []
 
-    def connect(to, *_, **__):
-        asked.append(to[0])
-        raise ConnectionRefusedError
+    def opened(to, port, *, deadline):
+        asked.append(str(to))
+        raise outward.Broken
 
-    monkeypatch.setattr(outbound.socket, "create_connection", connect)
+    monkeypatch.setattr(outward, "opened", opened)
     with pytest.raises(outbound.Failed):
         post("https://hook.example/")
     assert asked == [address]
@@ -285,11 +286,12 @@ def test_a_receiver_that_reads_slowly_over_tls_costs_no_more_than_the_deadline(p
 
     threading.Thread(target=read, daemon=True).start()
     with ssl.create_default_context(cafile=str(pem)).wrap_socket(ours, server_hostname="hook.example") as plain:
+        plain.setblocking(False)
         wire = outward.Wire(plain, ipaddress.ip_address("127.0.0.1"))
         asked = {"headers": {}, "body": b"x" * 1_000_000 + b"{}", "max_bytes": 10}
         deadline = time.monotonic() + 1.0
-        with pytest.raises(outward.Late):
-            outward.ask(wire, "POST", b"/", deadline=deadline, **asked)
+        with pytest.raises(Late):
+            finish(outward.ask(wire, "POST", b"/", deadline=deadline, **asked))
         assert not over.is_set()
 
 
@@ -346,7 +348,7 @@ FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 def kept_post(url, **more):
     headers = {"Content-Type": "application/json"}
-    return outbound.post(url, b"{}", headers=headers, timeout_s=DEADLINE_S, max_bytes=1_000, keeps=True, **more)
+    return finish(outbound.posting(url, b"{}", headers=headers, timeout_s=DEADLINE_S, max_bytes=1_000, **more))
 
 
 def test_a_connection_serves_the_next_request_to_its_host_where_the_caller_says_so(keeping):
@@ -391,7 +393,9 @@ def test_who_ends_every_kept_connection_without_a_word_gets_a_body_twice_and_no_
     scripts += [[], [], [FINE]]
     target = outbound._target(url)
     for _ in range(2):
-        outbound._KEPT.give((os.getpid(), target.origin), outbound._opened(target, time.monotonic() + DEADLINE_S))
+        outbound._KEPT.give(
+            (os.getpid(), target.origin), finish(outbound._opened(target, time.monotonic() + DEADLINE_S))
+        )
     monkeypatch.setattr(outbound.outward, "_is_good", lambda wire: True)
     assert kept_post(url).body == b"ok"
     assert len(connections) == 3

@@ -295,7 +295,7 @@ def test_a_webhook_and_a_stream_of_events_name_the_objects_of_a_match_to_who_see
         sent.append(orjson.loads(body))
         return outbound.Reply(204, None, b"")
 
-    monkeypatch.setattr(outbound, "post", post)
+    sending.answer_by(monkeypatch, post)
     monkeypatch.setattr(notifying, "wake", lambda count=1: None)
     (mine,) = say(cast, "aster", groups=("ring",))
     subscribed = [subscribing.subscribe(cast.viewer(who), url=f"https://{who}.example/", feed_id=None)[0] for who in

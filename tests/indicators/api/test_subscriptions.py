@@ -243,7 +243,7 @@ def test_a_test_message_asks_nobody_and_no_broker_before_its_answer(aster, monke
     def asked(*_, **__):
         raise AssertionError
 
-    monkeypatch.setattr("exchange.outbound.post", asked)
+    monkeypatch.setattr("exchange.outbound.posting", asked)
     monkeypatch.setattr(notifying.deliver, "apply_async", asked)
     for _ in range(10):
         read(aster.ask("POST", f"subscriptions/{mine['id']}/test"), 202)

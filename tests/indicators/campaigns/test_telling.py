@@ -44,12 +44,12 @@ def posted(monkeypatch):
     """By address, the ids of campaigns that it was told of."""
     found = {}
 
-    def post(url, body, *, headers, timeout_s, max_bytes, keeps):
+    def post(url, body, *, headers, **_):
         changes = json.loads(body)["data"]["changes"]
         found.setdefault(url, set()).update(one["id"] for one in changes if one["id"].startswith("campaign--"))
         return outbound.Reply(200, None, b"")
 
-    monkeypatch.setattr(outbound, "post", post)
+    sending.answer_by(monkeypatch, post)
     monkeypatch.setattr(notifying, "wake", lambda count=1: None)
     return found
 

@@ -7,7 +7,7 @@ import time_machine
 
 from exchange import outbound
 from indicators.telling import notifying
-from tests import build
+from tests import build, sending
 from tests.indicators.telling.stage import START
 
 
@@ -32,13 +32,13 @@ def answers(monkeypatch):
     """What receivers answer, in turn (the last one stays), and what they were sent: address, message, headers."""
     said, sent = [outbound.Reply(200, None, b"")], []
 
-    def post(url, body, *, headers, timeout_s, max_bytes, keeps):
+    def post(url, body, *, headers, **_):
         sent.append((url, json.loads(body), headers))
         reply = said[0] if len(said) == 1 else said.pop(0)
         if isinstance(reply, Exception):
             raise reply
         return reply
 
-    monkeypatch.setattr(outbound, "post", post)
+    sending.answer_by(monkeypatch, post)
     monkeypatch.setattr(notifying, "wake", lambda count=1: None)  # no broker: messages are sent by hand
     return said, sent

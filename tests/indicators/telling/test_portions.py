@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 
 import orjson
 import pytest
@@ -11,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from exchange import outbound
 from exchange.memory import Memory
+from exchange.stepping import READ
 from indicators.log import changes
 from indicators.models import Delivery, Subscription
 from indicators.telling import claiming, delivering, notifying, subscribing, writing
@@ -297,15 +300,16 @@ def test_partners_are_told_together_and_one_that_cannot_be_keeps_no_other_from_i
 
 @pytest.mark.django_db(transaction=True)
 def test_fifty_silent_receivers_of_one_partner_delay_nobody_at_the_same_desk(monkeypatch):
-    may_answer, posted = threading.Event(), []
+    (may_answer, silent), posted = socket.socketpair(), []
 
-    def post(url, body, **more):
+    def posting(url, body, **more):
         posted.append(url)
         if "silent" in url:
-            may_answer.wait(60)
+            with silent.dup() as own:
+                yield own.fileno(), READ, time.monotonic() + 60
         return outbound.Reply(204, None, b"")
 
-    monkeypatch.setattr(outbound, "post", post)
+    monkeypatch.setattr(outbound, "posting", posting)
     cast = build.the_cast()
     for n in range(50):
         subscribing.subscribe(cast.viewer("aster"), url=f"https://silent.example/{n}", feed_id=None)
@@ -332,8 +336,9 @@ def test_fifty_silent_receivers_of_one_partner_delay_nobody_at_the_same_desk(mon
         assert len([url for url in posted if "silent" in url]) == claiming.SHARE
     finally:
         Subscription.unrestricted.exclude(pk=other.pk).update(state="paused")
-        may_answer.set()
+        may_answer.close()
         worker.join(60)
+    silent.close()
     assert not worker.is_alive()
     assert Delivery.unrestricted.filter(state="sending").count() == 0
     assert sending.claim() is None

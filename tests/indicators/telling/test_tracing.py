@@ -39,11 +39,11 @@ def sent(monkeypatch):
     """What receivers were sent; they answer 200."""
     messages = []
 
-    def post(url, body, *, headers, timeout_s, max_bytes, keeps):
+    def post(url, body, *, headers, **_):
         messages.append((json.loads(body), dict(headers)))
         return outbound.Reply(200, None, b"")
 
-    monkeypatch.setattr(outbound, "post", post)
+    sending.answer_by(monkeypatch, post)
     monkeypatch.setattr(notifying, "hint", lambda: None)
     return messages
 

@@ -157,13 +157,13 @@ def test_two_workers_send_each_message_once_and_hold_no_connection_meanwhile(rec
     build.publish(viewers[0], build.an_indicator(), groups=("ring",))
     for each in subscriptions:
         notifying.dispatch(each.pk)
-    held, real = [], outbound.post
+    held, real = [], outbound.posting
 
-    def post(*args, **more):
+    def posting(*args, **more):
         held.append(connections["default"].connection)
-        return real(*args, **more)
+        return (yield from real(*args, **more))
 
-    monkeypatch.setattr(outbound, "post", post)
+    monkeypatch.setattr(outbound, "posting", posting)
 
     def work():
         try:

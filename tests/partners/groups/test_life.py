@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from django.test import Client
 
+from exchange import outbound
 from exchange.errors import Conflict, Forbidden, NotFound, Refused, Unauthenticated
 from indicators.models import Delivery
 from indicators.taxii import collections
-from indicators.telling import attempting, notifying, subscribing
+from indicators.telling import notifying, subscribing
 from partners.groups import life, membership
 from partners.keys import auth
 from partners.models import AuditRecord, HandOver, Membership, Partner
@@ -16,7 +17,7 @@ from partners.proof import Changed
 from partners.scopes import KEY_SCOPES, Role, Scope
 from partners.sharing import audience_ids, audiences_visible_to
 from partners.tlp import Tlp
-from tests import build
+from tests import build, sending
 from tests.indicators.api.caller import Caller, read
 
 pytestmark = pytest.mark.django_db
@@ -131,7 +132,7 @@ def test_a_suspended_partner_is_shut_out_of_every_plane_and_comes_back(cast, ope
     assert pushed.status_code == 401
     assert browser.get("/indicators").status_code == 302
     sent = []
-    monkeypatch.setattr(attempting, "post", lambda *a, **k: sent.append(k) or attempting.Outcome(True, "Answered 200."))
+    sending.answer_by(monkeypatch, lambda url, body, **_: sent.append(body) or outbound.Reply(200, None, b""))
     monkeypatch.setattr(notifying, "wake", lambda count=1: count > 0 and notifying.deliver())
     notifying.deliver()
     notifying.sweep()
