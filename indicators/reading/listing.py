@@ -156,21 +156,49 @@ def _looking(viewer: Viewer, parameters: dict[str, Any], *, most: int = LOOKED_A
 # All of this is planned as the log is (`walking.IN_ORDER`): the version and values of each that is looked at are found
 # by their keys. PostgreSQL takes 10,000 for so many that it reads the tables of all versions and values whole.
 #
-# The viewer's newest holdings, by the end of the index over (audience, id) of each audience alone; then those of them
-# that live, each by its key: a reader of many groups would else read the rows of all to leave out the most.
+# The viewer's newest holdings: each audience is read from the end of its index over (audience, id), a little at first,
+# then twice as much of each that may have more of the newest. So about as many are read as are looked at, in however
+# many audiences they lie, and however unevenly. `reach`: what was found until now, and of each audience that is `open`
+# the place to go on `before`. Then those of them that live, each audience's from the oldest of them on (OFFSET 0 keeps
+# PostgreSQL from the index of all that lives).
 _LOOKED = f"""
-newest AS MATERIALIZED (
-    SELECT found.id FROM unnest(%(audiences)s::bigint[]) a(id) CROSS JOIN LATERAL (
-        SELECT h.id FROM indicators_holding h WHERE h.audience_id = a.id ORDER BY h.id DESC LIMIT %(looked)s
-    ) found ORDER BY found.id DESC LIMIT %(looked)s
+reach AS (
+    SELECT a.ids AS open, array_fill({walking.NOWHERE}::bigint, ARRAY[cardinality(a.ids)]) AS before,
+           NULL::bigint[] AS found, 1 + 3 * %(looked)s::bigint / (2 * greatest(cardinality(a.ids), 1)) AS step
+    FROM (SELECT %(audiences)s::bigint[] AS ids) a
+    UNION ALL
+    SELECT further.* FROM reach r CROSS JOIN LATERAL (
+        WITH more AS MATERIALIZED (
+            SELECT a.id AS audience, found.id
+            FROM unnest(r.open, r.before) a(id, before) CROSS JOIN LATERAL (
+                SELECT h.id FROM indicators_holding h WHERE h.audience_id = a.id AND h.id < a.before
+                ORDER BY h.id DESC LIMIT r.step) found
+        ), kept AS MATERIALIZED (
+            SELECT one.id FROM (SELECT unnest(r.found) AS id UNION ALL SELECT more.id FROM more) one
+            ORDER BY one.id DESC LIMIT %(looked)s
+        ), going_on AS MATERIALIZED (
+            SELECT more.audience, min(more.id) AS last FROM more GROUP BY more.audience
+            HAVING count(*) = r.step
+               AND min(more.id) > coalesce((SELECT min(kept.id) FROM kept HAVING count(*) = %(looked)s), 0)
+        )
+        SELECT (SELECT array_agg(g.audience ORDER BY g.audience) FROM going_on g),
+               (SELECT array_agg(g.last ORDER BY g.audience) FROM going_on g),
+               (SELECT array_agg(kept.id) FROM kept), 2 * r.step
+    ) further
+    WHERE cardinality(r.open) > 0
+), newest AS MATERIALIZED (
+    SELECT unnest(last.found) AS id FROM (SELECT r.found FROM reach r ORDER BY r.step DESC LIMIT 1) last
 ), looked AS MATERIALIZED (
-    SELECT h.* FROM newest n JOIN indicators_holding h ON h.id = n.id
+    SELECT h.* FROM unnest(%(audiences)s::bigint[]) a(id) CROSS JOIN LATERAL (
+        SELECT held.* FROM indicators_holding held
+        WHERE held.audience_id = a.id AND held.id >= (SELECT min(newest.id) FROM newest) OFFSET 0
+    ) h
     WHERE {living.LIVES} AND h.newest_id IS NOT NULL
 )
 """
 # A row for each kind, and one for none: how many fit, and how many were looked at.
 _COUNTED = f"""
-WITH {_LOOKED}, fits AS (
+WITH RECURSIVE {_LOOKED}, fits AS (
     SELECT coalesce(h.kind, 'other') AS kind, count(*) AS n FROM looked h {{versions}}
     WHERE TRUE {{conditions}} GROUP BY 1
 )
@@ -179,7 +207,7 @@ UNION ALL SELECT 'other', 0, (SELECT count(*) FROM newest)
 """
 # What fits is read once: a row for each of the page, with its place, and those of a count.
 _ORDERED = f"""
-WITH {_LOOKED}, fits AS MATERIALIZED (
+WITH RECURSIVE {_LOOKED}, fits AS MATERIALIZED (
     SELECT o.id, h.stix_id, coalesce(h.kind, 'other') AS kind, {{column}} AS sorted_by
     FROM looked h {_NEWEST_VERSION} WHERE TRUE {{conditions}}
 )
@@ -269,6 +297,6 @@ def _tallied(viewer: Viewer, wanted: Sequence[Filter], *, most: int) -> list[Tal
 
 _INDICATORS = Filter.of(types=("indicator",))
 _TALLIED = f"""
-WITH {_LOOKED}
+WITH RECURSIVE {_LOOKED}
 SELECT {{counts}}, (SELECT count(*) FROM newest) FROM looked h {_NEWEST_VERSION}
 """

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
+
 import pytest
 
 from indicators.feeds import spelling, tree
 from indicators.feeds.filters import EVERYTHING, Filter
+from indicators.models import Holding
 from indicators.reading import listing
 from indicators.reading.selecting import Selection
 from indicators.stix import making, vocabulary
@@ -70,3 +74,55 @@ def test_a_sorted_page_counts_what_a_count_of_its_own_does(monkeypatch, by):
         monkeypatch.setattr(listing, "LOOKED_AT", 4)
         assert listing.ordered(viewer, wanted, by=by, down=True, offset=0, limit=5).cut  # also where none of them fits
         monkeypatch.undo()
+
+
+#: To whom Borealis and Cygnus publish, with how many of fifty objects: audiences that Aster sees, and three that it does not.
+_AUDIENCES = (
+    ("borealis", ("aster",), 20),
+    ("borealis", ("aster", "cygnus"), 1),
+    ("borealis", ("aster", "dorado"), 1),
+    ("borealis", ("aster", "cygnus", "dorado"), 2),
+    ("cygnus", ("aster",), 9),
+    ("cygnus", ("aster", "borealis"), 1),
+    ("cygnus", ("dorado",), 9),
+    ("borealis", ("dorado",), 6),
+    ("cygnus", ("borealis",), 1),
+)
+
+
+@pytest.fixture
+def uneven():
+    """Fifty objects in turn to one of the audiences, as often to each as it says."""
+    chance, cast = random.Random(5), build.the_cast()
+    turns = [place for place, (*_, count) in enumerate(_AUDIENCES) for _ in range(count)]
+    chance.shuffle(turns)
+    for number, place in enumerate(turns):
+        by, whom, _ = _AUDIENCES[place]
+        made = making.payment_fingerprint() if number % 3 else making.account_pattern()
+        build.publish(cast.viewer(by), made, partners=whom)
+    return cast
+
+
+@pytest.mark.parametrize("who", ["aster", "dorado", "borealis", "cygnus"])
+def test_what_is_counted_is_the_newest_whatever_audience_it_has(monkeypatch, uneven, who):
+    viewer = uneven.viewer(who)
+    kinds = Holding.objects.visible_to(viewer).order_by("-pk").values_list("kind", flat=True)
+    for most in range(len(kinds) + 2):
+        monkeypatch.setattr(listing, "LOOKED_AT", most)
+        counted = listing.counted(viewer, Selection(living=True))
+        assert counted == listing.Counted(dict(Counter(kinds[: most + 1])), cut=len(kinds) > most), most
+        assert sum(one.count for one in listing.tallied(viewer, [EVERYTHING])) == min(len(kinds), most + 1)
+
+
+def test_the_newest_are_found_without_reading_as_many_of_each_audience(monkeypatch):
+    cast = build.the_cast()
+    audiences = [(by, whom) for by, whom, _ in _AUDIENCES if "aster" in whom]
+    for _ in range(9):
+        for by, whom in audiences:
+            build.publish(cast.viewer(by), making.account_pattern(), partners=whom)
+    monkeypatch.setattr(listing, "LOOKED_AT", 8)
+    with plans.watched() as seen:
+        assert listing.counted(cast.viewer("aster"), Selection(living=True)).cut
+    keys = [node for plan in seen for node in plans.nodes(plan) if node["Node Type"] == "Index Only Scan"]
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in keys) <= 3 * 9  # of 54
+    assert plans.read_by(seen) <= 4 * 9
