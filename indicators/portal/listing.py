@@ -21,7 +21,7 @@ from exchange.parameters import Parameters
 from indicators import matching, reading
 from indicators.feeds import filters
 from indicators.log import changes
-from indicators.portal import asking, chips, looks, rows
+from indicators.portal import asking, cells, chips, looks, rows
 from indicators.portal.asking import Asked
 from indicators.reading import exporting, listing
 from indicators.reading.selecting import Selection
@@ -68,13 +68,15 @@ def _page(request: HttpRequest, viewer: Viewer, asked: Asked, *, part: str) -> H
     elif counted is None:
         counted = listing.counted(viewer, asked.selection)
     nothing = not found and not asked.problem and not asked.cursor
+    look = looks.read(request)
+    may_judge, may_revoke = Scope.REACT in viewer.scopes, Scope.PUBLISH in viewer.scopes
     return show(
         request,
         viewer,
         f"indicators/list.html{part}",
         here="indicators",
         asked=asked,
-        rows=rows.of(viewer, found),
+        lines=cells.lines(rows.of(viewer, found), look.columns, chosen=may_judge or may_revoke),
         chips=chips.chips(asked.shown.tree),
         counted=counted,
         kinds=[(kind, counted.by_kind.get(kind, 0), _kind_address(asked, kind)) for kind in asking.KINDS],
@@ -86,14 +88,14 @@ def _page(request: HttpRequest, viewer: Viewer, asked: Asked, *, part: str) -> H
         all_looked_at=len(chips.chips(asked.shown.tree)) <= _MOST_PARTS,
         views=asking.views(viewer, asked),
         fields=asking.fields(viewer) if not part else None,
-        look=looks.read(request),
+        look=look,
         columns=looks.COLUMNS,
         add_fields=sorted(chips.LABELS.items(), key=lambda one: one[1]),
         sorts=_sorts(asked),
         export=_export(asked),
         may_save=Scope.SUBSCRIBE in viewer.scopes,
-        may_judge=Scope.REACT in viewer.scopes,
-        may_revoke=Scope.PUBLISH in viewer.scopes,
+        may_judge=may_judge,
+        may_revoke=may_revoke,
         state=paging.seal([state], viewer=viewer.partner_id, scope="portal-new"),
     )
 
