@@ -9,6 +9,7 @@ machine. `--keep FOLDER` fills a store once and asks it again. Nothing here is a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -16,13 +17,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse, RemoteDisconnected
 from pathlib import Path
 from statistics import median, quantiles
+from typing import Any
 from urllib.parse import urlencode, urlsplit
+
+import psycopg
 
 from bench import filling
 from bench.server import Server
+from exchange import embedded
 
 TARGET_MS = 300
 _WHO, _PASSWORD = "crowd-analyst", "correct horse battery staple"
@@ -113,8 +119,18 @@ def main() -> None:
     asked.add_argument("--keep", type=Path, help="a folder for the store, filled once and asked again")
     asked.add_argument("only", nargs="*", help="words of the questions; none: all")
     said = asked.parse_args()
-    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder, Server(said.keep or Path(folder)) as server:
-        _fill(server, said.stored)
+    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as made:
+        folder = said.keep or Path(made)
+        try:
+            _fill(folder, said.stored)
+            _ask(folder, said)
+        finally:
+            embedded.stop(folder)
+
+
+def _ask(folder: Path, said: argparse.Namespace) -> None:
+    with Server(folder) as server:
+        server.rest(within_s=600)  # much came in at once
         person = Person(server.info["base_url"])
         sys.stdout.write(f"{'question, of ' + f'{server.stored():,}':<86} median    p95 ms  cpu ms\n")
         late = []
@@ -172,26 +188,45 @@ def _is_of(server: Server, place: Path, home: Path) -> bool:
         return False
 
 
-def _fill(server: Server, stored: int) -> None:
-    if server.stored() >= stored:
+def _fill(folder: Path, stored: int) -> None:
+    """Fill a store up to so many objects: without workers, who would read tables whole that have no index meanwhile."""
+    if (folder / "postgres.configured").exists() and _count(embedded.start(folder)) >= stored:
         return
-    told = subprocess.run(
-        [sys.executable, "-m", "bench.crowd", "--person", _PASSWORD],
-        env=os.environ | server.environment(),
-        cwd=Path(__file__).resolve().parent.parent,
-        stdout=subprocess.PIPE,
-        check=True,
-    )
+    with Server(folder) as server:
+        told = subprocess.run(
+            [sys.executable, "-m", "bench.crowd", "--person", _PASSWORD],
+            env=os.environ | server.environment(),
+            cwd=Path(__file__).resolve().parent.parent,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        server.rest(within_s=120)
     templates = json.loads(told.stdout)["templates"]
-    with server.database() as database:
+    with psycopg.connect(embedded.start(folder), autocommit=True) as database, _unsafely(database):
         with filling.without_indexes(database):
             filling.fill(database, templates, stored - stored // 50, salt="portal")
             for place in range(2):  # what is said twice, by partners of two groups
                 some = templates[place :: len(templates) // 10]
                 filling.fill(database, some, stored // 100, salt=f"twice{place}", values="twice")
         database.execute("VACUUM (ANALYZE)")
-        database.execute("CHECKPOINT")
-    server.rest()
+
+
+@contextlib.contextmanager
+def _unsafely(database: psycopg.Connection[Any]) -> Iterator[None]:
+    """Meanwhile nothing waits for the disk: a store whose filling is interrupted is worth nothing anyway."""
+    for name in embedded.UNSAFE_SETTINGS:
+        database.execute(f"ALTER SYSTEM SET {name} TO off")
+    database.execute("SELECT pg_reload_conf()")
+    yield
+    for name in embedded.UNSAFE_SETTINGS:
+        database.execute(f"ALTER SYSTEM RESET {name}")
+    database.execute("SELECT pg_reload_conf()")
+    database.execute("CHECKPOINT")
+
+
+def _count(url: str) -> int:
+    with psycopg.connect(url) as database:
+        return int(database.execute("SELECT count(*) FROM indicators_stixobject").fetchone()[0])
 
 
 if __name__ == "__main__":

@@ -92,12 +92,12 @@ class Server:
         with self.database() as database:
             return int(database.execute("SELECT count(*) FROM indicators_stixobject").fetchone()[0])
 
-    def rest(self, *, log_too: bool = False) -> None:
+    def rest(self, *, log_too: bool = False, within_s: float | None = None) -> None:
         """Until the workers have nothing left to do, so that they do not disturb what is measured next.
 
         `log_too`: also until the log has taken in all that was done, which takes a minute or two.
         """
-        deadline = time.monotonic() + (180 if log_too else 30)
+        deadline = time.monotonic() + (within_s or (180 if log_too else 30))
         busy = f"{_BUSY} OR ({_UNTOLD})" if log_too else _BUSY
         with self.database() as database:
             while time.monotonic() < deadline:
