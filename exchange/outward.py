@@ -31,7 +31,7 @@ _MOST_OF_FRAME = 32
 _IDLE_S = 4.0
 _OLD_S = 60.0
 #: Connections that lie idle: to one host, and all.
-_MOST_OF_HOST = 128
+_MOST_OF_HOST = 256
 _MOST_IDLE = 512
 
 

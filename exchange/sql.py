@@ -111,7 +111,7 @@ def _answered(
                 _execute(_set(tuple(settings.items())), (), False, {"cursor": psycopg.RawCursor(own)})
                 cursor = _executed(lent, sql, parameters, settings)
                 if lent.in_atomic_block:  # which goes on, without them
-                    _execute(_RESET, [list(settings)], False, {"cursor": psycopg.RawCursor(own)})
+                    _execute(_unset(tuple(settings)), (), False, {"cursor": psycopg.RawCursor(own)})
             return _fetched(cursor)
     except DatabaseError as error:
         raise _raised(lent, error) from error.__cause__
@@ -123,9 +123,10 @@ def _set(settings: tuple[tuple[str, str], ...]) -> str:
     return f"SELECT {', '.join(f"set_config('{name}', '{value}', true)" for name, value in settings)}"
 
 
-_RESET = """
-SELECT set_config(s.name, s.reset_val, true) FROM unnest(%s::text[]) AS wanted(name) JOIN pg_settings s USING (name)
-"""
+@lru_cache(maxsize=16)
+def _unset(names: tuple[str, ...]) -> str:
+    """Sets these to what they are by default, as SET LOCAL … TO DEFAULT does."""
+    return f"SELECT {', '.join(f"set_config('{name}', NULL, true)" for name in names)}"
 
 
 class _Stale(OperationalError):

@@ -8,12 +8,15 @@ After the store was restored, a subscription is sent nothing but pings until it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import prefetch_related_objects
 
 from exchange import clock, incarnation, sql
-from indicators.models import Delivery
+from indicators.models import Delivery, Subscription
 
 #: Messages of one partner that may be under way at a time, and of these, such as failed before, or whose endpoint did
 #: not take what it was sent last.
@@ -57,10 +60,26 @@ def claim(most: int) -> list[Delivery]:
     places = {pk: (turn, present) for pk, turn, present, _ in rows}
     if not places:
         return []
-    taken = list(Delivery.unrestricted.select_related("subscription__feed", "again_of").filter(pk__in=places))
+    taken = [_read(row) for row in sql.ask(_TAKEN, {"ids": list(places)})]
     for one in taken:
         one.incarnation = places[one.pk][1]
+    prefetch_related_objects(taken, "subscription__feed", "again_of")
     return sorted(taken, key=lambda one: places[one.pk][0])
+
+
+def _read(row: Sequence[Any]) -> Delivery:
+    delivery = sql.instance(Delivery, row)
+    delivery.subscription = sql.instance(Subscription, row[_OF_DELIVERY:])
+    return delivery
+
+
+_OF_DELIVERY = len(Delivery._meta.concrete_fields)  # noqa: SLF001 - the documented way to a model's fields
+# A row for each of these deliveries: its columns, and those of its subscription.
+_TAKEN = f"""
+SELECT {sql.columns(Delivery, "d")}, {sql.columns(Subscription, "s")} FROM unnest(%(ids)s::uuid[]) AS given(id)
+CROSS JOIN LATERAL (SELECT * FROM indicators_delivery d WHERE d.id = given.id OFFSET 0) d
+CROSS JOIN LATERAL (SELECT * FROM indicators_subscription s WHERE s.id = d.subscription_id OFFSET 0) s
+"""
 
 
 # Nobody waits for the disk while all wait for them: a claim that a crash takes back is made again.
@@ -150,7 +169,7 @@ WITH at_work AS ({_AT_WORK}), replaying AS (
            d.kind = 'replay' AND 1 < count(*) FILTER (WHERE d.kind = 'replay')
                OVER (PARTITION BY d.subscription_id ORDER BY d.due_at, d.id) AS waits
     FROM ready d
-    JOIN indicators_subscription s ON s.id = d.subscription_id
+    CROSS JOIN LATERAL (SELECT * FROM indicators_subscription s WHERE s.id = d.subscription_id OFFSET 0) s
     JOIN partners_partner p ON p.id = d.partner_id
     LEFT JOIN at_work w ON w.partner_id = d.partner_id
     {_SENT_BEFORE}

@@ -104,9 +104,17 @@ def _conclude(ended: Sequence[tuple[Delivery, Outcome]]) -> None:
     arrived = {end.delivery.subscription_id for end in ends if end.outcome.delivered}
     if arrived:
         hurry(*arrived, at=moment)
+    _log(ends)
+
+
+def _log(ends: Sequence[_End]) -> None:
+    """A line for each that did not arrive, and one for all that did: their rows tell them apart."""
     for end in ends:
-        facts = {"kind": end.delivery.kind, "state": end.state.value, "attempts": end.attempts}
-        log.info("delivery.attempted", delivery=str(end.delivery.pk), **facts)
+        if end.state != Delivery.State.DELIVERED:
+            facts = {"kind": end.delivery.kind, "state": end.state.value, "attempts": end.attempts}
+            log.info("delivery.attempted", delivery=str(end.delivery.pk), **facts)
+    if count := sum(end.state == Delivery.State.DELIVERED for end in ends):
+        log.info("deliveries.arrived", count=count)
 
 
 def _end(delivery: Delivery, outcome: Outcome, *, at: datetime) -> _End:

@@ -27,7 +27,18 @@ from indicators.feeds import hinting
 from indicators.feeds.filters import Filter
 from indicators.log import changes, following
 from indicators.models import Delivery, Feed, FeedSet, Subscription
-from indicators.telling import claiming, concerning, delivering, looking, replaying, sending, subscribing, writing
+from indicators.telling import (
+    claiming,
+    concerning,
+    delivering,
+    enqueuing,
+    looking,
+    replaying,
+    sending,
+    subscribing,
+    writing,
+)
+from indicators.telling.enqueuing import New
 from partners.keys.auth import viewers_among
 from partners.models import Partner
 from partners.viewer import Viewer
@@ -63,7 +74,7 @@ def dispatch_all(subscription_ids: Collection[UUID], *, until: float | None = No
     left = list(subscription_ids)
     while left:
         deliveries, reached = _take_up(left)
-        made += [one.pk for one in deliveries]
+        made += deliveries
         end = changes.head() if reached else 0
         left = [pk for pk, place in reached.items() if place < end]
         if left and until is not None and time.monotonic() > until:
@@ -73,7 +84,7 @@ def dispatch_all(subscription_ids: Collection[UUID], *, until: float | None = No
 
 
 @transaction.atomic
-def _take_up(ids: Collection[UUID]) -> tuple[list[Delivery], dict[UUID, int]]:
+def _take_up(ids: Collection[UUID]) -> tuple[list[UUID], dict[UUID, int]]:
     """The deliveries that were made or became due, and the places reached by those that were told nothing."""
     held = list(
         Subscription.unrestricted.select_for_update(skip_locked=True, no_key=True, of=("self",))
@@ -91,12 +102,10 @@ def _take_up(ids: Collection[UUID]) -> tuple[list[Delivery], dict[UUID, int]]:
     }
     told += [_hurried(viewers[one.partner_id], one, waiting[one.pk]) for one in mine if one.pk in waiting]
     made, reached = _made(viewers, [one for one in mine if one.pk not in waiting])
-    return [*filter(None, told), *made], reached
+    return [one.pk for one in (*told, *made) if one], reached
 
 
-def _made(
-    viewers: Mapping[UUID, Viewer], subscriptions: Sequence[Subscription]
-) -> tuple[list[Delivery], dict[UUID, int]]:
+def _made(viewers: Mapping[UUID, Viewer], subscriptions: Sequence[Subscription]) -> tuple[list[New], dict[UUID, int]]:
     """A delivery for each subscription that there is something new for; the places of the others.
 
     The log is read once for those of a partner that stand at one place with one filter.
@@ -119,18 +128,18 @@ def _made(
         for one in alike:
             at[reached].append(one.pk)
             if count:
-                made.append(_delivery(one, reached=reached, count=count, urgent=urgent))
+                made.append(New(one, reached=reached, count=count, urgent=urgent))
             else:
                 told_nothing[one.pk] = reached
-    Delivery.unrestricted.bulk_create(made)
+    enqueuing.write(made)
     for reached, ids in at.items():
         Subscription.unrestricted.filter(pk__in=ids).update(seq=reached)
     return made, told_nothing
 
 
-def _made_of_sets(viewers: Mapping[UUID, Viewer], subscriptions: Sequence[Subscription]) -> list[Delivery]:
+def _made_of_sets(viewers: Mapping[UUID, Viewer], subscriptions: Sequence[Subscription]) -> list[New]:
     """A delivery for each that is told of a feed that moves by itself, by the set that `looking` brings up to date."""
-    made = []
+    made: list[New] = []
     for one in subscriptions:
         if one.set_id is None:
             continue
@@ -144,9 +153,8 @@ def _made_of_sets(viewers: Mapping[UUID, Viewer], subscriptions: Sequence[Subscr
         news = hinting.news(viewers[one.partner_id], feed_set.pk, after=one.place, limit=writing.MAX_CHANGES)
         if news.changes:
             urgent = changes.is_urgent(news.changes)
-            delivery = _delivery(one, reached=one.seq, count=len(news.changes), urgent=urgent)
-            delivery.first_place, delivery.last_place = one.place, feed_set.place
-            made.append(delivery)
+            places = (one.place, feed_set.place)
+            made.append(New(one, reached=one.seq, count=len(news.changes), urgent=urgent, places=places))
         Subscription.unrestricted.filter(pk=one.pk).update(place=feed_set.place)
     return made
 
@@ -162,17 +170,6 @@ def _alike(
         asks = (viewers[one.partner_id], wanted, one.seq, one.only_yours, list[Subscription]())
         found.setdefault(same, asks)[4].append(one)
     return list(found.values())
-
-
-def _delivery(subscription: Subscription, *, reached: int, count: int, urgent: bool) -> Delivery:
-    return Delivery(
-        partner_id=subscription.partner_id,
-        subscription=subscription,
-        first_seq=subscription.seq,
-        last_seq=reached,
-        changes=count,
-        urgent=urgent,
-    )
 
 
 def _start_over(subscription: Subscription) -> Delivery | None:

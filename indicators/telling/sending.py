@@ -26,9 +26,9 @@ from indicators.telling.attempting import Outcome
 log = get_logger()
 
 #: Messages that one process posts at a time.
-MOST = 128
+MOST = 256
 #: While others are under way, a claim waits until there is room for so many.
-_WORTH_A_CLAIM = 64
+_WORTH_A_CLAIM = 128
 #: How long an answer waits for others to be concluded with it, while others are under way: each conclusion costs about
 #: what ten messages do.
 _GATHER_S = 0.1
