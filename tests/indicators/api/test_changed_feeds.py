@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from exchange.lists import sets
 from indicators.feeds import comparing, deltas, filters, proving, snapshots
-from indicators.models import Delivery, Feed, FeedSet, InForce
+from indicators.models import Delivery, Feed, FeedSet, InForce, Subscription
 from indicators.opinions import giving, recording
 from indicators.stix import making
 from indicators.telling import delivering, notifying, subscribing
@@ -333,7 +333,10 @@ def test_addresses_are_told_once_that_the_feed_changed_and_then_what_the_new_fil
     aster, borealis, answers
 ):
     feed = saved(borealis)
-    subscription, _ = subscribing.subscribe(borealis.viewer, url="https://receiver.example/hook", feed_id=feed)
+    subscription, given_up = (
+        subscribing.subscribe(borealis.viewer, url="https://receiver.example/hook", feed_id=feed)[0] for _ in range(2)
+    )
+    Subscription.unrestricted.filter(pk=given_up.pk).update(state="dead")
     changed(borealis, feed, "confidence:>=80")
     changed(borealis, feed, "confidence:>=90")
     notifying.deliver()

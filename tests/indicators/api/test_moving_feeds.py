@@ -221,6 +221,20 @@ def test_who_was_away_for_longer_than_removals_are_kept_starts_over(aster, borea
     assert [message["type"] for message in messages] == ["start-over"]
 
 
+def test_who_was_told_of_all_removals_goes_on_once_they_are_forgotten(aster, borealis, sent, time):
+    feed = saved(borealis, "age:<3w")
+    read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)
+    one, two = build.an_indicator(), build.an_indicator()
+    aster.push(one)
+    told(sent)
+    withdrawn(aster, one)
+    assert [changed(message) for message in told(sent)] == [[("remove", "withdrawn", one["id"])]]
+    InForce.unrestricted.update(told_at=clock.now() - proving.KEPT - timedelta(days=1))
+    proving.forget()
+    aster.push(two)
+    assert [message["type"] for message in [*looked(sent, time), *told(sent)]] == ["objects.changed"]
+
+
 def test_what_others_commit_unseen_brings_no_look_forward_and_delays_none(aster, borealis, cygnus, sent, time):
     feed = saved(borealis, "age:<3w")
     read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)
