@@ -77,6 +77,44 @@ def test_the_mail_names_the_host_alone(cast, subscription, person, time, mailout
     assert "receiver.example" not in mail.subject
 
 
+def test_those_alone_are_mailed_who_may_change_it_and_may_still_sign_in(cast, subscription, person, time, mailoutbox):
+    publisher = build.a_user(cast.borealis, "publisher")
+    for role in ("analyst", "counsel"):
+        build.a_user(cast.borealis, role)
+    gone = build.a_user(cast.borealis, "admin")
+    gone.is_active = False
+    gone.save(update_fields=["is_active"])
+    build.a_user(cast.aster, "admin")
+    failing(cast, subscription, time)
+    while mailing.send_next():
+        pass
+    assert sorted(mail.to for mail in mailoutbox) == sorted([[person.email], [publisher.email]])
+
+
+@pytest.mark.parametrize("state", ["dead", "paused"])
+def test_who_is_told_nothing_any_more_is_not_mailed_of_what_is_sent_again_by_hand(
+    cast, reader, subscription, person, time, state
+):
+    letter = told(cast, subscription)
+    end(FINE)
+    Subscription.unrestricted.filter(pk=subscription.pk).update(state=state)
+    for _ in range(breaker.MOST):
+        notifying.send_again(reader, letter.pk)
+        end(BROKEN)
+    assert (now(subscription).failures, now(subscription).opened_at) == (breaker.MOST, None)
+    assert Mail.objects.count() == 0
+
+
+def test_what_is_sent_again_or_replayed_and_fails_counts(cast, reader, subscription, time):
+    letter = a_dead_letter(cast, subscription)
+    before = now(subscription).failures
+    notifying.send_again(reader, letter.pk)
+    end(BROKEN)
+    notifying.replay(reader, subscription.pk)
+    end(BROKEN)
+    assert now(subscription).failures == before + 2
+
+
 def test_one_message_that_arrives_closes_it(cast, reader, subscription, time, answers):
     failing(cast, subscription, time)
     notifying.ping(reader, subscription.pk)
@@ -152,6 +190,46 @@ def test_what_a_later_message_told_is_no_dead_letter(cast, reader, subscription,
     notifying.dispatch(subscription.pk)
     assert sending.send_next().delivered
     assert replaying.count_dead(reader) == 0
+
+
+def test_what_told_something_else_at_the_same_place_makes_no_message_arrive(cast, reader, subscription, time):
+    """A message of another kind, or one of the same kind that went before."""
+    about = {"partner_id": reader.partner_id, "subscription": subscription, "changes": 0}
+    place = {"first_seq": subscription.seq, "last_seq": subscription.seq}
+    for kind, state in (("refiltered", "delivered"), ("refiltered", "dead"), ("changes", "delivered")):
+        Delivery.unrestricted.create(**about, **place, kind=kind, state=state)
+        time.shift(timedelta(minutes=1))
+    assert [one.kind for one in replaying.dead(reader, subscription.pk).letters] == ["refiltered"]
+    Delivery.unrestricted.create(**about, **place, kind="refiltered", state="delivered")
+    assert replaying.count_dead(reader) == 0
+
+
+def test_of_a_stretch_of_time_the_beginning_is_in_it_and_the_end_is_not(cast, reader, subscription, time):
+    letter = a_dead_letter(cast, subscription)
+    at = now(letter).created_at
+
+    def found(**stretch):
+        return [one.pk for one in replaying.dead(reader, subscription.pk, **stretch).letters]
+
+    assert (found(since=at), found(until=at)) == ([letter.pk], [])
+
+
+def test_a_replay_that_failed_is_replayed_as_the_message_that_it_repeats(cast, reader, subscription, time):
+    letter = a_dead_letter(cast, subscription)
+    (first,) = notifying.replay(reader, subscription.pk).letters
+    end(BROKEN)
+    (second,) = notifying.replay(reader, subscription.pk, ids=[first.pk]).letters
+    assert second.again_of_id == letter.pk
+
+
+def test_of_one_subscription_one_replay_is_claimed_however_many_are_asked_for(cast, reader, subscription, time):
+    letters = []
+    for _ in range(3):
+        letters.append(a_dead_letter(cast, subscription).pk)
+        time.shift(timedelta(minutes=1))
+    notifying.replay(reader, subscription.pk)
+    time.shift(timedelta(minutes=1))
+    assert [one.again_of_id for one in claiming.claim(3)] == letters[:1]
 
 
 def test_replays_go_one_after_another_in_the_order_of_their_messages(cast, reader, subscription, time, answers):

@@ -58,6 +58,17 @@ def test_others_words_on_ones_own_matches_and_recalls_concern_one_and_nothing_el
     recall = recalling.prepare(aster, recalling.Wanted(ids=(other["id"],)))
     recalling.carry_out(aster, recall.pk)
     assert [(one["reason"], one["id"]) for one in said(borealis, after=place)] == [("recalled", other["id"])]
+    assert said(aster, after=place) == [], "who recalled it knows"
+
+
+def test_what_somebody_says_of_anothers_object_concerns_no_third_reader(cast):
+    build.a_ring(cast.aster, cast.borealis, cast.cygnus, slug="three")
+    made = build.an_indicator()
+    build.publish(cast.viewer("aster"), made, groups=("three",))
+    giving.give(cast.viewer("borealis"), made["id"], opinion="agree", reason="confirmed_here")
+    assert [one["yours"] for one in said(cast.viewer("aster"), after=0)] == [[made["id"]]]
+    assert said(cast.viewer("cygnus"), after=0) == []
+    assert len(said(cast.viewer("cygnus"), after=0, only_yours=False)) == 2, "it reads both"
 
 
 def test_who_does_not_see_the_opinion_learns_nothing_of_it(cast, ours):
@@ -101,11 +112,12 @@ def test_what_does_not_concern_an_address_that_asks_for_its_own_does_not_hurry_i
 
 def test_a_campaign_that_ones_accounts_are_in_concerns_one_and_no_other_does(cast):
     borealis, now = cast.viewer("borealis"), clock.now()
-    ours, others, odd = (f"campaign--{uuid.uuid4()}" for _ in range(3))
-    for one, lab in ((ours, cast.borealis), (others, cast.cygnus)):
+    ours, others, left, odd = (f"campaign--{uuid.uuid4()}" for _ in range(4))
+    ring, elsewhere = cast.ring.pk, build.a_ring(cast.aster, cast.cygnus, slug="elsewhere").pk
+    for one, lab, group in ((ours, cast.borealis, ring), (others, cast.cygnus, ring), (left, cast.borealis, elsewhere)):
         Campaign.objects.create(
             id=uuid.UUID(one.removeprefix("campaign--")),
-            group_id=min(borealis.group_ids),
+            group_id=group,
             labs={str(lab.pk): 3},
             name=f"maple summit {one[-4:]}",
             cluster=1,
@@ -114,7 +126,7 @@ def test_a_campaign_that_ones_accounts_are_in_concerns_one_and_no_other_does(cas
         )
     build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
     (told,) = changes.since(borealis, EVERYTHING, after=0, limit=9).changes
-    ids = (ours, others, odd, "campaign--of-another-form")
+    ids = (ours, others, left, odd, "campaign--of-another-form")
     found = concerning.yours(
         borealis, [told._replace(stix_type="campaign", stix_id=one, seq=n) for n, one in enumerate(ids)]
     )

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from datetime import timedelta
 
 import pytest
 
 from exchange import clock
+from indicators.campaigns.tables import Campaign
+from indicators.ending import recalling
 from indicators.feeds import deltas, proving
-from indicators.models import Delivery, Receipt, Subscription
-from indicators.opinions import giving
-from indicators.stix import making
+from indicators.models import Connection, Delivery, Receipt, Subscription
+from indicators.opinions import appealing, giving
+from indicators.stix import making, parsing
 from indicators.telling import subscribing
 from indicators.telling.inbox import inbox
+from partners import sight
+from partners.models import Membership
 from partners.scopes import Scope
 from tests import build
 
@@ -46,6 +52,57 @@ def test_opinions_on_mine_and_matches_with_mine(cast):
 
 def said(viewer, **more):
     return {(one.kind, one.about, one.says) for one in inbox(viewer, since=clock.now() - timedelta(days=1), **more)}
+
+
+def test_a_recall_is_told_to_who_held_it_and_neither_to_its_publisher_nor_to_who_came_later(cast):
+    aster, made = cast.viewer("aster"), build.an_indicator()
+    build.publish(aster, made, groups=("ring",))
+    recalling.carry_out(aster, recalling.prepare(aster, recalling.Wanted(ids=(made["id"],))).pk)
+    with sight.changing([cast.cygnus.pk]):
+        Membership.objects.create(partner=cast.cygnus, group=cast.ring)
+    assert {name: said(cast.viewer(name)) for name in ("aster", "borealis", "cygnus")} == {
+        "aster": set(),
+        "borealis": {("recall", made["id"], "")},
+        "cygnus": set(),
+    }
+
+
+def test_a_campaign_of_a_group_that_one_has_left_is_told_no_more(cast):
+    now = clock.now()
+    one = Campaign.objects.create(
+        id=uuid.uuid4(),
+        group=cast.ring,
+        labs={str(cast.borealis.pk): 3},
+        name="maple",
+        cluster=1,
+        first_seen=now,
+        last_seen=now,
+        told={"name": "maple"},
+        told_at=now,
+    )
+    assert said(cast.viewer("borealis")) == {("campaign", f"campaign--{one.pk}", "maple")}
+    assert said(cast.viewer("aster")) == set(), "no account of its own is in it"
+    with sight.changing([cast.borealis.pk]):
+        Membership.objects.filter(partner=cast.borealis).update(until=now)
+    assert said(cast.viewer("borealis")) == set()
+
+
+def test_appeals_and_connections_are_told_to_who_may_see_to_them(cast):
+    aster = cast.viewer("aster")
+    token = {"token": making.token("a" * 64)}
+    mine = making.account_pattern(carrier=token)
+    build.publish(aster, mine, groups=("ring",))
+    (value,) = parsing.read_batch(json.dumps({"objects": [mine]}).encode())[0].tokens
+    appealing.file(cast.viewer("borealis"), [value], reason="false_positive")
+    Connection.unrestricted.create(
+        partner_id=aster.partner_id, name="misp", kind="misp", direction="pull", url="https://m.example/",
+        failing_since=clock.now(),
+    )  # fmt: skip
+    appeal, broken = ("appeal", mine["id"], "false_positive"), ("connection", "misp", "failing")
+    assert said(build.viewer_of(cast.aster, Scope.PUBLISH, Scope.READ)) == {appeal}
+    assert said(build.viewer_of(cast.aster, Scope.ADMIN, Scope.READ)) == {broken}
+    assert said(build.viewer_of(cast.aster, Scope.READ)) == set()
+    assert said(cast.viewer("borealis")) == set()
 
 
 def test_endpoints_that_fail_or_were_given_up_are_told_to_who_may_read_subscriptions(cast):

@@ -117,6 +117,17 @@ def test_what_left_its_sight_after_the_claim_is_not_told(cast, reader, time, ans
     assert [outcome.words for outcome in outcomes] == ["Nothing was left to tell."] * 2
 
 
+def test_whose_partner_takes_part_no_more_after_the_claim_is_sent_nothing_and_it_waits(cast, reader, time, answers):
+    (one,) = subscribe(reader, 1)
+    delivery = told(cast, one)
+    portion = claiming.claim(1)
+    cast.borealis.state = "suspended"
+    cast.borealis.save(update_fields=["state"])
+    delivering.conclude(list(writing.write(portion)))
+    assert (now(delivery).state, now(delivery).attempts, answers[1]) == ("due", 1, [])
+    assert now(one).failures == 0, "nobody asked it"
+
+
 def test_the_next_portions_of_a_partner_ask_the_log_again_only_once_something_is_committed(
     cast, reader, time, answers, monkeypatch
 ):
@@ -216,6 +227,7 @@ def test_to_an_endpoint_that_fails_fresh_messages_too_are_few_at_a_time(cast, re
     publish(cast)
     notifying.dispatch_all([one.pk for one in many])
     assert len(claiming.claim(6)) == claiming.SHARE_OF_FAILED
+    assert claiming.claim(6) == [], "while these are under way"
 
 
 def test_who_was_away_for_longer_than_removes_are_kept_starts_over(cast, reader, time, answers, monkeypatch):
