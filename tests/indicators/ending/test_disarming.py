@@ -483,6 +483,16 @@ def test_after_the_hour_nothing_comes_back_though_nobody_has_looked_yet(cast, mo
     assert states(made) == {"disarmed"}
 
 
+def test_the_moment_at_which_the_hour_ends_is_too_late(cast, monkeypatch):
+    made = published(cast)
+    end(cast, "withdraw", ids(made))
+    (ending,) = deciding.waiting(cast.viewer("aster"))
+    monkeypatch.setattr(clock, "now", lambda: ending.until)
+    undone = Caller(cast.keys["aster"]).send("POST", "disarmed/undo", {"ids": [str(ending.pk)]})
+    assert code(undone, 409) == "already-decided"
+    assert deciding.finish_due() == 1
+
+
 def test_one_that_is_not_there_undoes_none_of_the_others(cast):
     made = published(cast)
     end(cast, "withdraw", ids(made))

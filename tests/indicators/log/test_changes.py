@@ -16,7 +16,7 @@ from indicators import reading
 from indicators.ending import retiring
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes, walking
-from indicators.models import Change
+from indicators.models import Change, Holding
 from indicators.reading.selecting import Selection
 from indicators.stix import making
 from partners.models import Sight
@@ -73,9 +73,11 @@ def test_the_end_of_validity_becomes_a_remove_once(monkeypatch):
     cast = build.the_cast()
     indicator = build.an_indicator()
     build.publish(cast.viewer("aster"), indicator)
-    borealis, start = cast.viewer("borealis"), clock.now()
+    borealis = cast.viewer("borealis")
+    ends = Holding.unrestricted.get(stix_id=indicator["id"]).valid_until
+    monkeypatch.setattr(clock, "now", lambda: ends - timedelta(microseconds=1))
     assert retiring.expire() == 0
-    monkeypatch.setattr(clock, "now", lambda: start + timedelta(days=8))
+    monkeypatch.setattr(clock, "now", lambda: ends)
     assert [retiring.expire(), retiring.expire()] == [1, 0]
     last = changes.since(borealis, EVERYTHING, after=1, limit=10).changes
     assert [(c.op, c.reason, c.stix_id) for c in last] == [("remove", "expired", indicator["id"])]

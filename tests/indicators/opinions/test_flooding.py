@@ -23,8 +23,10 @@ from indicators.opinions import flooding, sighting, tallying
 from indicators.opinions.flooding import FEWEST, JUMP, QUIET, Subscriber
 from partners.keys import auth
 from partners.mailing import send_next
+from partners.models import Partner
 from tests import build
 from tests.indicators.api.caller import Caller, at, code, read
+from tests.indicators.log.test_joining import leave
 
 pytestmark = pytest.mark.django_db
 
@@ -196,6 +198,21 @@ def test_no_member_nor_two_nor_three_agents_of_one_disarm_a_rivals(cast, theirs,
     flooding.catch_up()
     assert state(theirs) == "live"
     assert not Flood.unrestricted.exists()
+    outside = [cast.aster.pk, cast.dorado.pk]
+    assert not Tally.unrestricted.filter(partner__in=outside).exists(), "nothing of it is kept"
+
+
+@pytest.mark.parametrize("how", ["left", "suspended"])
+def test_who_does_not_see_it_any_more_or_takes_no_part_counts_no_more(cast, theirs, how):
+    for who in ("borealis", "cygnus", "eridanus"):
+        ack(cast, who, theirs, blocked=5_000)
+    eridanus = Partner.objects.filter(slug="eridanus")
+    if how == "left":
+        leave([eridanus.get()], "wide")
+    else:
+        eridanus.update(state=Partner.State.SUSPENDED)
+    flooding.catch_up()
+    assert state(theirs) == "live"
 
 
 def test_sightings_count_too_and_with_them_what_agents_met(cast, theirs):
@@ -235,6 +252,7 @@ def test_what_is_met_as_ever_stays(cast, theirs):
     [
         ({"id": "x"}, "bad-id", "/met/0/id"),
         ({"hour": "2020-01-01T00:00:00Z"}, "bad-time", "/met/0/hour"),
+        ({"hour": "2999-01-01T00:00:00Z"}, "bad-time", "/met/0/hour"),
         ({"hour": "soon"}, "bad-time", "/met/0/hour"),
         ({"hour": "0001-01-01T00:00:00+23:59"}, "bad-time", "/met/0/hour"),
         ({"hour": "9999-12-31T23:00:00-05:00"}, "bad-time", "/met/0/hour"),

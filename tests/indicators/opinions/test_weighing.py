@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from exchange import clock
 from indicators.opinions import giving, weighing
+from partners.models import Group
 from tests import build
 from tests.indicators.api.caller import Caller, code, read
 from tests.indicators.opinions.test_flooding import ack
@@ -80,6 +81,21 @@ def test_three_partners_are_told_as_a_bucket_and_two_are_not_nor_a_third_within_
     }
     every = asked(cast)
     assert (every["matched"], every["by_kind"]["account-pattern"]["matched"]) == (3, 3)
+
+
+def test_a_number_moves_once_in_the_longest_interval_of_ones_groups_and_then_at_once(cast, theirs, monkeypatch):
+    aster = cast.viewer("aster")
+    of = Group.objects.filter
+    for ring, wide, longest in ((60, 90, 90), (60, None, 3_600), (7_200, None, 7_200)):
+        of(slug="ring").update(interval_s=ring)
+        of(slug="wide").update(interval_s=wide)
+        assert weighing.interval(aster) == timedelta(seconds=longest)
+    after(monkeypatch)  # it stands from now on
+    first = asked(cast)["as_of"]
+    after(monkeypatch, minutes=119, seconds=59)
+    assert asked(cast)["as_of"] == first
+    after(monkeypatch, seconds=1)
+    assert asked(cast)["as_of"] != first
 
 
 def test_precision_is_of_what_others_judged(cast, theirs, monkeypatch):

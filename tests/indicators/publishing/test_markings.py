@@ -204,6 +204,10 @@ def test_what_waits_goes_where_it_is_addressed_anew(cast, aster, borealis):
     build.publish(aster, definition, groups=("ring",))
     assert [sees(borealis, note) for note in (alone, wider)] == [False, True]
     assert [marking_of(aster, note) for note in (alone, wider)] == [Tlp.RED, Tlp.AMBER]
+    readdressing.readdress(aster, wider["id"], Reach(named=True, groups=(cast.ring.pk,)))
+    of_it = Marked.unrestricted.filter(object__holding__stix_id=wider["id"])
+    assert of_it.exists()
+    assert not of_it.filter(asked__isnull=False).exists(), "what waits no more asks for nothing again"
 
 
 def test_a_revision_of_what_waits_goes_where_the_first_push_asked(aster, borealis):
