@@ -323,6 +323,8 @@ def test_how_many_see_it_leaves_out_its_publisher_and_whoever_takes_no_part():
     assert count(partners=[cast.aster.pk, cast.cygnus.pk]) == 1
     Partner.objects.filter(pk=cast.cygnus.pk).update(state=Partner.State.SUSPENDED)
     assert (count(everyone=True), count(partners=[cast.cygnus.pk])) == (everyone - 1, 0)
+    membership.leave(build.viewer_of(cast.borealis, *Scope), cast.ring)
+    assert count(groups=[cast.ring.pk]) == 0, "who has left"
 
 
 def test_who_names_itself_names_nobody():
