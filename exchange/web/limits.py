@@ -44,8 +44,9 @@ class Limits:
     body_bytes: int = 64 * 1024 * 1024
     #: Bytes of answers that wait to be read, beyond what the kernel holds.
     unread_bytes: int = 64 * 1024 * 1024
-    #: Requests that wait for something new (`/changes?wait=`).
-    waits: int = 128
+    #: Requests that wait for something new (`/changes?wait=`). Who finds no room asks again after a second, which costs
+    #: more than to wait: so there is room for some hundreds of agents, and as much again for requests that do not wait.
+    waits: int = 512
     #: Bytes of large bodies that are read and judged at once, which takes several times their size.
     heavy_bytes: int = 16 * 1024 * 1024
     head_bytes: int = 65_536

@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.web.dues import Dues
+from exchange.web.limits import Limits
+from exchange.web.reading import Request
 from exchange.web.shares import Job, Share, Stranger, Turns
 
 
@@ -21,6 +24,20 @@ def filled(share: Share, peer: str) -> int:
 def test_alone_one_gets_half_and_those_who_follow_half_of_the_rest():
     share = Share(64)
     assert [filled(share, peer) for peer in ("one", "two", "three")] == [32, 16, 8]
+
+
+def asking(peer):
+    request = Request()
+    request.peer = peer
+    return request
+
+
+def test_the_agents_of_five_labs_all_wait_in_one_process_and_one_lab_alone_takes_half_of_the_room():
+    dues, limits = Dues(Limits()), Limits()
+    assert all(dues.may_wait(asking(f"lab {number % 5}")) for number in range(250))
+    alone = Dues(limits)
+    assert sum(alone.may_wait(asking("lab")) for _ in range(limits.waits)) == limits.waits // 2
+    assert alone.may_wait(asking("another"))
 
 
 @given(st.integers(2, 200), st.lists(st.integers(0, 9), max_size=400))
