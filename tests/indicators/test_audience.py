@@ -283,8 +283,26 @@ def test_what_is_declined_is_never_published(cast):
     confirming.decline(admin(cast.aster), held.pk)
     assert statuses(answer.batch_id) == ["refused"]
     assert sees(cast, "borealis") == 0
-    with pytest.raises(Conflict):
+    for decide in (confirming.confirm, confirming.decline):
+        with pytest.raises(Conflict) as refused:
+            decide(admin(cast.aster), held.pk)
+        assert refused.value.code == "already-decided"
+
+
+def test_what_was_altered_while_it_waited_is_not_published(cast):
+    from exchange.errors import Conflict
+    from indicators.models import HeldBatch
+    from indicators.publishing import awaiting, confirming
+
+    limit(cast, width=Width.GROUPS)
+    answer = build.publish(cast.viewer("aster"), build.an_indicator(tlp_word="green"))
+    other = build.json.dumps({"objects": [build.an_indicator(tlp_word="green")]})
+    HeldBatch.unrestricted.update(body=other)
+    (held,) = awaiting.waiting(cast.viewer("aster"))
+    with pytest.raises(Conflict) as refused:
         confirming.confirm(admin(cast.aster), held.pk)
+    assert (refused.value.code, statuses(answer.batch_id)) == ("held-altered", ["waiting"])
+    assert sees(cast, "borealis") == 0
 
 
 def test_who_sent_it_who_made_the_key_a_key_and_outsiders_do_not_decide(cast):

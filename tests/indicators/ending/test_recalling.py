@@ -263,6 +263,8 @@ def test_receipts_say_which_share_holds_it_and_how_fast_it_went_and_never_who(ca
         "each partner weighs alike"
     )
     assert Release.unrestricted.count() == 3
+    acked(agents["borealis"].caller, agents["borealis"].cursor, "borealis-new")
+    assert read(aster.get(path))["receipts"] == found, "what began after it never held it"
     act(cast, recall, "undo")
     assert read(aster.get(path))["receipts"] is None
     assert not re.search(b"borealis|cygnus", aster.get(path).content.lower())
