@@ -1,5 +1,6 @@
 """What all tests share. Run by `make test`, or alone: then the embedded PostgreSQL is started here."""
 
+import atexit
 import gc
 import os
 import sys
@@ -16,6 +17,7 @@ from tests.waiting import DEADLINE_S
 pytest_plugins = ["tests.drilling", "tests.scheduling"]
 
 gc.disable()  # until all is collected
+atexit.register(gc.freeze)  # a process ends without looking for rubbish once more
 
 # Of tldextract. Python would ask it at each `open`, import and `id`: 3 % of what the tests compute.
 with pytest.MonkeyPatch.context() as patched:

@@ -7,7 +7,9 @@ embedded one).
 
 from __future__ import annotations
 
+import atexit
 import fcntl
+import gc
 import hashlib
 import json
 import os
@@ -47,6 +49,7 @@ class Stop(Exception):
 
 def main() -> int:
     """Run until asked to stop; the exit status is 0 then, and 1 if the demo could not start."""
+    atexit.register(gc.freeze)  # who waits for the end of it does not wait for a search for rubbish
     data_dir = Path(env.text("DATA_DIR", str(_ROOT / ".data"))).resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
     # Logs, mails and credentials are for this user alone. Root's PostgreSQL runs as another, and must find its own.

@@ -8,8 +8,10 @@ SIGTERM and SIGINT end it once what is under way is answered, within ten seconds
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import ctypes
+import gc
 import importlib
 import os
 import signal
@@ -148,6 +150,7 @@ def _sentences(words: int) -> list[str]:
 
 def _serve(listener: socket.socket, target: str) -> None:
     """In a process of its own: nothing of the application was loaded before."""
+    atexit.register(gc.freeze)  # at the end nobody looks for rubbish in all that was loaded
     from exchange.web.hooks import Hooks  # noqa: PLC0415 - see above
     from exchange.web.limits import Limits  # noqa: PLC0415
     from exchange.web.server import Server  # noqa: PLC0415

@@ -44,3 +44,21 @@ _ANSWERING = {"rest_framework.views", "drf_spectacular.openapi", "indicators.por
 )
 def test_what_takes_long_to_load_is_loaded_by_who_needs_it(code, others):
     assert loaded(code) & others == set()
+
+
+#: Prints, where the collector looks for rubbish at the end of the process.
+_RUBBISH = """
+import os
+class Rubbish:
+    def __init__(self):
+        self.itself = self
+    def __del__(self, write=os.write):
+        write(1, b"found")
+"""
+
+
+def test_a_process_ends_without_a_search_for_rubbish_in_all_that_it_loaded():
+    for load, said in (("", b"found"), ("settings.configure(); loading.set_up(); ", b"")):
+        code = f"from django.conf import settings; from exchange import loading; {load}\n{_RUBBISH}\nRubbish()"
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+        assert done.stdout == said
