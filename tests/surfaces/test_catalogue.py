@@ -45,13 +45,20 @@ _PAGES = (
 )
 
 
-@pytest.fixture
-def nobodys(tmp_path, monkeypatch):
-    """The portal in the language of nobody."""
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """All texts in the language of nobody."""
+    place = tmp_path_factory.mktemp("locale")
     texts = {*catalogue.of_python(), *catalogue.of_templates()}
-    catalogue.compile_to(tmp_path / NOBODYS, "django", texts)
-    catalogue.compile_to(tmp_path / NOBODYS, "djangojs", set(catalogue.of_scripts()))
-    asked = {"USE_I18N": True, "LANGUAGE_CODE": NOBODYS, "LOCALE_PATHS": [tmp_path]}
+    catalogue.compile_to(place / NOBODYS, "django", texts)
+    catalogue.compile_to(place / NOBODYS, "djangojs", set(catalogue.of_scripts()))
+    return place
+
+
+@pytest.fixture
+def nobodys(compiled):
+    """The portal in the language of nobody."""
+    asked = {"USE_I18N": True, "LANGUAGE_CODE": NOBODYS, "LOCALE_PATHS": [compiled]}
     with override_settings(**asked, LANGUAGES=[(NOBODYS, NOBODYS), ("en", "English")]):
         kept = dict(translation._trans.__dict__)
         translation._trans.__dict__.clear()
