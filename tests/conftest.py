@@ -58,13 +58,20 @@ def django_db_modify_db_settings(django_db_modify_db_settings, django_db_blocker
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
-    """Of the copy: static files as they are now, and the rows of the cast, recorded. `prepare` made all else."""
+    """Of the copy: static files as they are now, and the rows of the cast, recorded. `prepare` made all else.
+
+    pytest-django makes no copy where no test that is run is marked `django_db`, as those of `test_unseen.py` are not.
+    """
     from django.core.management import call_command
+    from django.db import connection
+    from django.test.utils import setup_databases
 
     from tests import build
 
     call_command("collectstatic", interactive=False, verbosity=0)
     with django_db_blocker.unblock():
+        if connection.settings_dict["NAME"] != connection.creation._get_test_db_name():
+            setup_databases(verbosity=0, interactive=False, aliases={"default"})
         build.record_the_cast()
 
 

@@ -18,6 +18,7 @@ from tests.waiting import DEADLINE_S, until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.slow
 def test_threads_that_send_at_once_lose_nothing_and_do_not_wait_for_each_other(broker):
     start = threading.Barrier(12)
 

@@ -45,6 +45,7 @@ def test_what_was_acknowledged_and_is_missing_is_found():
     assert finding.startswith("changes: ")
 
 
+@pytest.mark.slow
 def test_whatever_seals_rows_says_how_they_open():
     tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     seals = {path for path in tracked.split() if re.search(r"\bsealing\.seal\(", (ROOT / path).read_text())}

@@ -288,6 +288,7 @@ def test_matches_since_are_followed_by_a_cursor(cast):
     assert aster.get(f"matches?since={since}x").status_code == 400
 
 
+@pytest.mark.slow
 def test_a_webhook_and_a_stream_of_events_name_the_objects_of_a_match_to_who_sees_both(cast, monkeypatch):
     sent: list[dict] = []
 

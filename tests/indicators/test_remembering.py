@@ -98,6 +98,7 @@ def test_what_was_rolled_back_is_not_remembered(cast):
     assert seen(viewer) == told(viewer) == {done["id"]}
 
 
+@pytest.mark.slow
 def test_what_enters_again_is_told_once(cast):
     shared = build.an_indicator()
     build.publish(cast.viewer("aster"), shared, groups=("ring",))

@@ -107,6 +107,7 @@ def test_right_passwords_do_not_lock(bea):
         assert is_signed_in(by_password(bea.username)[0])
 
 
+@pytest.mark.slow
 def test_the_answer_is_the_same_whether_the_account_is_there_or_not(bea):
     for number in range(7):
         there = by_password(bea.username, "wrong", **network(number))[1]

@@ -198,6 +198,7 @@ actions = st.lists(
 
 @settings(max_examples=examples(25))
 @given(steps=actions, page=st.integers(1, 4))
+@pytest.mark.slow
 def test_after_any_sequence_the_file_equals_the_model(tmp_path_factory, steps, page):
     directory = tmp_path_factory.mktemp("agent")
     job = jobs.Job(path=directory / "list.txt", state_dir=directory / "state", page=page)

@@ -463,9 +463,10 @@ says = { elicitation = "cot", languages = ["en"] }
 
 
 #: One in eight has a card and a prompt, too. `CAPTURED_PEOPLE=10000` takes as many (CONTRIBUTING.md).
-PEOPLE, EIGHTH = int(os.environ.get("CAPTURED_PEOPLE", "400")), 8
+PEOPLE, EIGHTH = int(os.environ.get("CAPTURED_PEOPLE", "80")), 8
 
 
+@pytest.mark.slow
 def test_nothing_raw_leaves_while_people_are_tokenised_built_and_published(cast, run, tmp_path, monkeypatch):
     """Every byte that leaves while a table is published: no raw value, nor an unkeyed hash of one, is in it."""
     gone = captured.tap(monkeypatch)

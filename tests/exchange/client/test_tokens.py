@@ -259,9 +259,10 @@ def test_the_commands_say_tokens_and_never_values(cast, run, tmp_path):
     assert out == run(key, "tokenise", "--subkind", "pan_token", stdin=numbers)[1]
 
 
+@pytest.mark.slow
 def test_a_raw_value_leaves_in_no_form_but_blinded(cast, connect, kept, monkeypatch):
     """Every byte that leaves while people's values are tokenised: no value, nor an unkeyed hash of one, is in it."""
-    people, gone = 400, captured.tap(monkeypatch)
+    people, gone = 80, captured.tap(monkeypatch)
     drawn = random.Random(7)
     raw = {
         "email": [
@@ -274,6 +275,6 @@ def test_a_raw_value_leaves_in_no_form_but_blinded(cast, connect, kept, monkeypa
     tokeniser = Tokeniser(connect(cast.aster), kept=kept, group="ring")
     for subkind, values in raw.items():
         assert all(one.tokens for one in tokeniser.tokenise(subkind, values))
-    assert len(gone) > 50_000
+    assert len(gone) > 10_000
     sought = [one for subkind, values in raw.items() for one in captured.raw_or_hashed(subkind, values)]
     assert captured.found_in(bytes(gone), lambda: sought) == []

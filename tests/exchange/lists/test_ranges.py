@@ -42,6 +42,7 @@ def test_every_value_is_found_and_no_other(count):
     assert not any(found(head, blocks, "net", f"n{number}.example") for number in range(min(count, 2_000)))
 
 
+@pytest.mark.slow
 def test_ranges_have_one_size_and_the_server_learns_few_bits():
     head, blocks = cut(a_line(f"n{number}.example") for number in range(20_000))
     assert {len(block) for block in blocks} == {head.slots * ranges.RECORD}

@@ -41,6 +41,7 @@ def test_the_second_sum_leaves_out_the_lab_with_most_suspects():
 
 
 @given(st.lists(_ANSWERS, max_size=6), st.randoms())
+@pytest.mark.slow
 def test_the_order_of_labs_changes_nothing_and_every_number_is_a_bucket(answers, random):
     told = prevalence.sums(answers)
     mixed = list(answers)

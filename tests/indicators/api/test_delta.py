@@ -157,6 +157,7 @@ def test_who_began_late_or_lagged_holds_the_same(aster, borealis):
     assert late.ids() == visible(borealis)
 
 
+@pytest.mark.slow
 def test_whatever_happens_the_set_is_what_is_seen(aster, borealis, cygnus, cast):
     """Publish, revise, revoke, withdraw, narrow, expire: after each, every reader's set is its own view."""
     readers = [Subscriber(caller, limit=2) for caller in (aster, borealis, cygnus)]
@@ -285,6 +286,7 @@ def test_whoever_is_told_a_page_sees_all_of_it_at_that_moment(aster, borealis, c
     assert page.trailer.set_hash is None
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_a_group_is_told_so_and_again_when_it_comes_back(aster, borealis, cast):
     aster.push(*[build.an_indicator() for _ in range(5)])
     reader = Subscriber(borealis, limit=2)

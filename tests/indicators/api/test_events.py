@@ -111,6 +111,7 @@ def an_open_stream(key: str, path: str = "events", **headers: str):
     reading.go()
 
 
+@pytest.mark.slow
 def test_a_stream_tells_what_changes_from_now_on_to_whom_may_see_it(cast):
     aster, borealis, cygnus = (Caller(cast.keys[name]) for name in ("aster", "borealis", "cygnus"))
     before = build.an_indicator()
@@ -192,6 +193,7 @@ def test_a_place_of_the_delta_feed_is_one_of_the_stream(cast):
         assert reading.told() == [one["id"]]
 
 
+@pytest.mark.slow
 def test_a_place_of_another_partner_or_filter_is_refused(cast):
     borealis, cygnus = Caller(cast.keys["borealis"]), Caller(cast.keys["cygnus"])
     cursor = read(borealis.get("changes"))["cursor"]

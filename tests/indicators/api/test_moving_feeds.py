@@ -235,6 +235,7 @@ def test_who_was_told_of_all_removals_goes_on_once_they_are_forgotten(aster, bor
     assert [message["type"] for message in [*looked(sent, time), *told(sent)]] == ["objects.changed"]
 
 
+@pytest.mark.slow
 def test_what_others_commit_unseen_brings_no_look_forward_and_delays_none(aster, borealis, cygnus, sent, time):
     feed = saved(borealis, "age:<3w")
     read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)

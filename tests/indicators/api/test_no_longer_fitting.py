@@ -127,6 +127,7 @@ def test_what_is_taken_out_of_a_group_leaves_its_feed_for_who_sees_it_by_another
 
 
 @pytest.mark.usefixtures("two_groups")
+@pytest.mark.slow
 def test_who_sees_it_as_before_learns_nothing_of_a_group_that_is_not_theirs(aster, cygnus):
     stix = shown_in(aster, "ring", "second")
     reader = Follower(cygnus)

@@ -106,6 +106,7 @@ def walk(caller, path: str, name: str, limit: int) -> list[dict]:
 
 @given(limit=st.integers(1, 8))
 @settings(max_examples=examples(8), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
 def test_page_by_page_is_the_whole_list_newest_first(aster, borealis, limit):
     ids = [build.an_indicator() for _ in range(7)]
     for one in ids:

@@ -131,6 +131,7 @@ def test_a_range_of_a_name_never_changes_and_may_be_kept_for_ever(aster, boreali
     assert code(borealis.get(f"{PATH}/{'0' * 32}/0"), 410) == "start-over"
 
 
+@pytest.mark.slow
 def test_anothers_ranges_are_as_gone_as_none(aster, borealis):
     aster.push(a_net())
     mine = made(borealis)["name"]
@@ -138,6 +139,7 @@ def test_anothers_ranges_are_as_gone_as_none(aster, borealis):
     assert code(aster.get(f"{PATH}/{mine}/0"), 410) == code(aster.get(f"{PATH}/{'0' * 32}/0"), 410)
 
 
+@pytest.mark.slow
 def test_what_was_lost_takes_the_ranges_away_at_once(aster, borealis):
     one = a_net()
     aster.push(one, a_net("192.0.2.0/24"))

@@ -92,6 +92,7 @@ def test_a_large_file_is_coded_once_and_its_tag_stays_strong(aster, borealis):
         assert not answer.headers["ETag"].startswith("W/")
 
 
+@pytest.mark.slow
 def test_who_lost_something_is_given_no_old_file(aster, borealis):
     first, second = build.an_indicator(), build.an_indicator()
     aster.push(first, second)
@@ -145,6 +146,7 @@ def test_what_the_filter_let_go_and_is_then_withdrawn_is_in_no_old_file(aster, b
     assert one["id"] not in gzip.decompress(whole(made(borealis, path))).decode()
 
 
+@pytest.mark.slow
 def test_each_reader_has_a_file_of_their_own(aster, borealis):
     aster.push(build.an_indicator())
     a, b = made(borealis), made(aster)

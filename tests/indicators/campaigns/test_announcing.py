@@ -45,6 +45,7 @@ def of_exchange(lab):
             and one["type"] != "extension-definition"}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_member_reads_the_same_campaign_and_nobody_else_any(pool):
     campaign_of(pool, "x", count=40)
     tell(pool)
@@ -80,6 +81,7 @@ def validator_of(stix_type):
     return faults.compiled(closed.schema_of(stix_type))
 
 
+@pytest.mark.slow
 def test_nothing_that_is_told_holds_an_account_a_token_a_lab_or_an_exact_count(pool):
     lines = campaign_of(pool, "x", count=13)
     tell(pool)
@@ -132,6 +134,7 @@ def test_indicators_of_the_group_that_hold_it_together_are_in_its_grouping(pool)
     assert (indicates["source_ref"], indicates["relationship_type"]) == (indicator["id"], "indicates")
 
 
+@pytest.mark.slow
 def test_growth_is_told_in_buckets_and_the_end_as_a_removal(pool, monkeypatch):
     lines = campaign_of(pool, "x", count=12)
     tell(pool)
@@ -158,6 +161,7 @@ def test_growth_is_told_in_buckets_and_the_end_as_a_removal(pool, monkeypatch):
     assert lines
 
 
+@pytest.mark.slow
 def test_the_exchange_is_on_no_list_and_nobody_else_speaks_in_its_name(pool):
     campaign_of(pool, "x")
     tell(pool)

@@ -46,6 +46,7 @@ def only(lab):
     return one
 
 
+@pytest.mark.slow
 def test_members_of_the_group_see_the_same_campaign_and_others_none(pool):
     one = only(pool.aster)
     assert (one["grade"], one["accounts"], one["labs"]) == ("corroborated", "10^1", ["10^1"] * 3)
@@ -89,6 +90,7 @@ def test_pages_hold_each_campaign_once(pool):
     assert len(seen) == len(set(seen)) == 3
 
 
+@pytest.mark.slow
 def test_a_lab_sees_its_own_accounts_and_no_others(pool):
     one = only(pool.aster)
     seen, cursor = [], ""
@@ -266,6 +268,7 @@ def test_what_cannot_be_said_is_refused(pool, sent, where):
     assert read(answer, 422)["errors"][0]["field"] == where
 
 
+@pytest.mark.slow
 def test_an_alias_is_seen_by_its_partner_alone(pool):
     one = only(pool.aster)
     assert read(pool.aster.send("PATCH", f"campaigns/{one['id']}", {"alias": "The card shop"}))["alias"]

@@ -241,6 +241,7 @@ def test_the_mark_ends_after_the_interval_once_a_second_lab_publishes_it(pool, l
     assert page(pool.borealis, "sums", cursor)[0]["ended"] == [token]
 
 
+@pytest.mark.slow
 def test_a_told_sum_changes_once_an_interval_and_only_by_two_labs(pool, later):
     token = asked_of_all(pool)
     for name, count in (("aster", 64), ("borealis", 16)):
@@ -307,6 +308,7 @@ def test_an_answer_about_what_nobody_asks_is_ignored(pool):
     assert not Prevalence.objects.exists()
 
 
+@pytest.mark.slow
 def test_only_members_with_the_scope_and_a_group_that_allows_it(pool):
     outside = Caller(build.a_key(build.a_partner("Gemini"), Scope.EVIDENCE))
     token = pool.token("t")
@@ -350,6 +352,7 @@ def test_evidence_of_who_leaves_ends_with_its_answers(pool, later):
     assert page(pool.eridanus, "sums", cursor)[0]["sums"] == []
 
 
+@pytest.mark.slow
 def test_evidence_of_a_suspended_partner_ends(pool):
     asked_of_all(pool)
     operator = build.viewer_of(pool.cast.operator, Scope.ADMIN)

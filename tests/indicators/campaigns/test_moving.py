@@ -141,6 +141,7 @@ def test_what_partners_say_is_read_as_stix_opinions_of_the_vocabulary(pool):
     assert extension["reason"] == "false_positive"
 
 
+@pytest.mark.slow
 def test_counting_anew_keeps_what_partners_said_meanwhile(pool, monkeypatch):
     campaign_of(pool, "x")
     (one,) = live(pool)

@@ -124,6 +124,7 @@ def test_what_left_stays_until_it_is_told(pool, monkeypatch):
     assert counts(pool) == [[6], [6]]
 
 
+@pytest.mark.slow
 def test_others_evidence_and_answers_change_nothing_meanwhile(pool):
     before = {slug: read(pool.aster.get(f"campaigns/{one['id']}"))["elsewhere"] for slug, one in listed(pool).items()}
     more(pool, "borealis", "other", count=40, suffix=" borealis alone")
@@ -187,6 +188,7 @@ def seen(caller):
     return found, graphs, wholes, read(caller.get("inbox?limit=100"))["items"]
 
 
+@pytest.mark.slow
 def test_tokens_of_another_lab_move_no_date(pool, monkeypatch):
     """A device of one account of Borealis is new: nobody else sees it, and Aster reads what it read before."""
     first = Suspect.objects.order_by("since")[0].since

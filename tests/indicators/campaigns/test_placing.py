@@ -264,6 +264,7 @@ def test_growth_by_ten_is_in_the_history(pool):
     assert [event.kind for event in CampaignEvent.objects.order_by("pk")] == ["created", "grew"]
 
 
+@pytest.mark.slow
 def test_a_campaign_ends_with_its_evidence(pool, monkeypatch):
     campaign_of(pool, "x")
     work(pool)

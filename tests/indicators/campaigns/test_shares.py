@@ -67,6 +67,7 @@ def test_a_large_sending_again_holds_nobody_up(pool, monkeypatch):
     assert_as_from_scratch()
 
 
+@pytest.mark.slow
 def test_answers_of_one_lab_hold_nobody_up(pool, monkeypatch):
     """Tokens that become pure wait in the queue of the lab whose answers made them so."""
     monkeypatch.setattr(placing, "TOKENS", 2)

@@ -11,6 +11,7 @@ from indicators.campaigns.tables import Campaign
 from indicators.telling import notifying, subscribing
 from partners.scopes import Scope
 from tests import build, sending
+from tests.drilling import LONG
 from tests.indicators.api.caller import Caller, read
 from tests.indicators.api.test_events import an_open_stream, listening, own_streams  # noqa: F401 - fixtures
 from tests.indicators.api.test_waking import listener  # noqa: F401 - a fixture
@@ -109,9 +110,15 @@ def tell(pool):
 
 @pytest.mark.parametrize(
     "steps",
-    [(created,), (created, grew), (two, joined), (created, dismissed)],
+    [
+        pytest.param((created,), marks=LONG),
+        (created, grew),
+        pytest.param((two, joined), marks=LONG),
+        pytest.param((created, dismissed), marks=LONG),
+    ],
     ids=lambda steps: steps[-1].__name__,
 )
+@pytest.mark.slow
 def test_what_becomes_of_a_campaign_is_told_to_those_concerned_alone(pool, posted, steps):
     *before, last = steps
     for step in before:

@@ -101,6 +101,7 @@ def updated(checkout, **options):
     return said.getvalue()
 
 
+@pytest.mark.slow
 def test_a_list_that_grows_ends_entries_that_are_stored_and_one_that_shrinks_brings_them_back(
     source, lists, tmp_path, monkeypatch
 ):

@@ -230,6 +230,7 @@ def acked(caller, cursor, instance, status=200, **more):
     return read(caller.send("POST", "feeds/all/acks", sent), status)
 
 
+@pytest.mark.slow
 def test_receipts_say_which_share_holds_it_and_how_fast_it_went_and_never_who(cast, monkeypatch):
     cygnus = build.a_ring(cast.aster, cast.cygnus, slug="circle")
     made = [build.an_indicator() for _ in range(2)]
@@ -274,6 +275,7 @@ def test_receipts_say_which_share_holds_it_and_how_fast_it_went_and_never_who(ca
     assert cygnus
 
 
+@pytest.mark.slow
 def test_a_receipt_with_a_false_hash_or_of_before_says_of_nothing_that_it_is_gone(cast):
     build.a_ring(cast.aster, cast.cygnus, slug="circle")
     made = build.an_indicator()

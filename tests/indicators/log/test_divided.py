@@ -148,6 +148,7 @@ def test_what_a_broken_cut_leaves_is_told_and_goes_with_the_next():
     assert guards.half_cut() == []
 
 
+@pytest.mark.slow
 def test_an_old_part_goes_to_an_archive_and_lists_and_followers_notice_nothing(settings):
     cast = build.the_cast()
     borealis = cast.viewer("borealis")

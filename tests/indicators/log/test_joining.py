@@ -88,6 +88,7 @@ def test_who_joins_is_told_of_no_removal_from_before():
     assert [(one.op, one.stix_id) for one in told] == [("upsert", shared["id"])]
 
 
+@pytest.mark.slow
 def test_what_was_passed_over_for_an_entry_in_a_group_is_told_anew_where_that_group_is_left():
     """It entered again in a second group and went from there: whoever leaves that group finds neither entry."""
     cast = build.the_cast()
@@ -120,6 +121,7 @@ def leave(partners: Iterable[Partner], slug: str) -> None:
         Membership.objects.filter(partner__in=who, group__slug=slug, until=None).update(until=clock.now())
 
 
+@pytest.mark.slow
 def test_who_joins_a_second_group_and_leaves_the_first_is_told_of_what_is_in_both():
     """It lags behind: the entry in the first group is closed to it, that in the second lies before it joined."""
     cast = build.the_cast()

@@ -104,6 +104,7 @@ def test_a_value_whose_place_lies_beyond_what_is_read_first_is_found_there_and_o
     assert count == 2
 
 
+@pytest.mark.slow
 def test_what_ended_leaves_at_once(cast):
     (mine,) = say(cast, "aster")
     for end in (revoke, withdraw, narrow, expire):

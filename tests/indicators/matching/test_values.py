@@ -47,6 +47,7 @@ def test_a_value_longer_than_an_entry_of_an_index_is_matched(cast):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_pushes_of_the_same_new_values_neither_block_for_good_nor_lose_a_match():
     cast, rounds, size = build.the_cast(), 3, 30
     ready = threading.Barrier(3)

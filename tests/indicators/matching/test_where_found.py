@@ -152,6 +152,7 @@ def test_a_full_page_ends_with_its_last_match_whatever_others_carry_unseen_behin
     assert page.reached == page.matches[0].seq
 
 
+@pytest.mark.slow
 def test_nothing_hidden_moves_what_is_found_or_where(cast):
     """Cygnus, unseen, carries the values first, or comes between, or fills the log: Borealis is told the same."""
 

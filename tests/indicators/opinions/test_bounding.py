@@ -24,6 +24,7 @@ from partners.models import AuditRecord, Group, Partner
 from partners.tlp import Tlp
 from tests import build
 from tests.build import bearer
+from tests.drilling import LONG
 from tests.indicators.api.caller import Caller, read
 
 _RING, _CTI = uuid.UUID(int=1), uuid.UUID(int=2)
@@ -227,7 +228,8 @@ def _reach(cast: Any, *groups: str, **more: Any) -> Reach:
     return Reach.in_words(cast.viewer("aster"), named=True, groups=groups, **more)
 
 
-@pytest.mark.parametrize("narrow", [_narrowed, _revised])
+@pytest.mark.parametrize("narrow", [_narrowed, pytest.param(_revised, marks=LONG)])
+@pytest.mark.slow
 def test_as_the_object_is_narrowed_so_is_what_others_say_of_it_and_comes_back_with_it(world: Any, narrow: Any) -> None:
     cast, shown = world
     borealis = cast.viewer("borealis")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from indicators.models import BoundDue, Holding
 from indicators.opinions import bounding
 from indicators.publishing import readdressing
@@ -51,6 +53,7 @@ def test_what_a_step_leaves_is_brought_in_the_next(world: Any, monkeypatch: Any)
     assert (_strict(cast.borealis), _strict(cast.cygnus)) == (5, 1)
 
 
+@pytest.mark.slow
 def test_what_the_exchange_says_stays_where_it_told_it(world: Any) -> None:  # noqa: F811
     """It is no partner, and sees no objects of its own: whoever looks at what it said ends no follower."""
     cast, shown = world

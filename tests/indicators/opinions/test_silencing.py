@@ -61,6 +61,7 @@ def test_it_comes_back_to_lists_and_leaves_them_again(world: Any) -> None:
         assert changes.head() == end, "told once"
 
 
+@pytest.mark.slow
 def test_who_does_not_hear_an_opinion_is_told_nothing_of_it(world: Any) -> None:
     cast, operator, _ = world
     ours = build.an_indicator()

@@ -62,6 +62,7 @@ def after(monkeypatch, **by):
     monkeypatch.setattr(clock, "now", lambda: moment)
 
 
+@pytest.mark.slow
 def test_three_partners_are_told_as_a_bucket_and_two_are_not_nor_a_third_within_the_hour(cast, theirs, monkeypatch):
     for who in OTHERS[:2]:
         ack(cast, who, theirs, blocked=50)

@@ -50,6 +50,7 @@ def test_an_own_object_is_revoked_after_a_question_and_comes_back(cast):
     assert living(cast, "aster") == 1
 
 
+@pytest.mark.slow
 def test_only_its_publisher_ends_readdresses_or_proves_it(cast):
     (one,) = ours(cast, 1)
     for path in ("end", "audience", "proof"):

@@ -48,6 +48,7 @@ def text(response):
     return response.content.decode()
 
 
+@pytest.mark.slow
 def test_members_see_it_in_the_list_and_others_do_not(pool):
     name = pool.campaign.told["name"]
     assert name in text(browser(pool.partners["aster"]).get("/campaigns"))
@@ -63,6 +64,7 @@ def test_members_see_it_in_the_list_and_others_do_not(pool):
     assert not CampaignAlias.objects.exists()
 
 
+@pytest.mark.slow
 def test_the_page_shows_own_accounts_and_shared_tokens_and_nothing_of_other_labs_accounts(pool):
     page = text(browser(pool.partners["aster"]).get(f"/campaigns/{pool.campaign.pk}"))
     shown = page + browser(pool.partners["aster"]).get(f"/campaigns/{pool.campaign.pk}/picture.json").content.decode()

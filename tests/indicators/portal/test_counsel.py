@@ -69,6 +69,7 @@ def test_a_member_reads_terms_counts_and_rules(cast):
     assert counted["payment-fingerprint"] == ("under 10", "none")
 
 
+@pytest.mark.slow
 def test_who_is_outside_finds_nothing_and_objects_unseen_are_not_counted(cast):
     outside, none = signed_in(cast.cygnus).get(PAGE), signed_in(cast.cygnus).get("/organisation/groups/none/counsel")
     assert (outside.status_code, none.status_code) == (404, 404)

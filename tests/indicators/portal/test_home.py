@@ -37,6 +37,7 @@ def has(found, *words):
     return any(all(word in line for word in words) for line in found)
 
 
+@pytest.mark.slow
 def test_a_false_positive_of_ours_stands_first_and_nobody_elses_does(cast):
     one = making.account_pattern()
     build.publish(cast.viewer("aster"), one)
@@ -87,6 +88,7 @@ def test_what_was_held_at_the_door_is_said_to_its_publisher(cast):
     assert not has(lines(signed_in(cast.borealis)), "held at the door")
 
 
+@pytest.mark.slow
 def test_nothing_is_summed_of_less_than_three_labs(cast):
     build.publish(cast.viewer("aster"), making.account_pattern())
     build.publish(cast.viewer("borealis"), making.account_pattern())

@@ -44,6 +44,7 @@ def test_what_others_say_of_ours_stands_beside_what_we_say(cast):
     assert "Confirmed here" in given
 
 
+@pytest.mark.slow
 def test_that_an_opinion_waits_for_a_second_person_is_shown_to_its_own_partner_alone(cast, monkeypatch):
     monkeypatch.setattr(recording, "MOST_ALONE", 0)
     one = judged(cast)
@@ -101,6 +102,7 @@ def test_pages_of_opinions_follow_each_other_and_cost_the_same(cast, monkeypatch
     assert queries_of(client, "/judgement/") == few
 
 
+@pytest.mark.slow
 def test_usefulness_tells_buckets_and_never_below_three(cast):
     judged(cast)
     shown = text(signed_in(cast.aster).get("/judgement/usefulness/"))

@@ -46,6 +46,7 @@ def test_a_row_tells_who_else_says_it_how_sure_and_until_when(cast):
     assert all(cell.endswith(" d") for cell in cells(listing, "left"))
 
 
+@pytest.mark.slow
 def test_a_row_tells_nothing_of_what_its_reader_does_not_see(cast):
     carrier = {"token": making.token(uuid.uuid4().hex * 2)}
     build.publish(cast.viewer("aster"), making.account_pattern(carrier=carrier, name="Seen"))

@@ -326,6 +326,7 @@ def test_pages_carry_no_inline_script_or_style(cast):
         assert response["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
+@pytest.mark.slow
 def test_pages_are_compressed_and_their_size_tells_nothing(cast):
     """Padded by a random length: who makes a reader ask again and again learns nothing of the page from it (BREACH)."""
     client = signed_in(cast.aster)

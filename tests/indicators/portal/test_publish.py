@@ -119,6 +119,7 @@ def test_what_one_may_not_publish_alone_waits_for_a_second_person(cast):
     assert Holding.unrestricted.count() == 0
 
 
+@pytest.mark.slow
 def test_a_draft_is_its_partners_own(cast):
     address = prepared(browser(cast.aster), a_row(1)).json()["address"]
     for other in (browser(cast.borealis), browser(cast.aster, role=Role.ANALYST)):

@@ -48,6 +48,7 @@ def test_a_person_finds_recalls_and_brings_back(cast, browser):
     assert browser.post(f"{where}act", {"do": "else"}).status_code == 422
 
 
+@pytest.mark.slow
 def test_a_person_answers_an_appeal(cast, browser):
     token = making.token("ab" * 32)
     made = making.account_pattern(carrier={"token": token})

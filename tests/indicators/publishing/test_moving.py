@@ -429,6 +429,7 @@ def test_who_leaves_may_hand_over(cast):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_a_publisher_at_work_while_a_partner_joins_and_leaves_loses_nothing():
     cast = build.the_cast()
     done = threading.Event()

@@ -195,6 +195,7 @@ VERSIONS = st.lists(st.booleans(), min_size=2, max_size=5)  # by age, whether it
 
 @settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(revoked=VERSIONS, order=st.randoms(use_true_random=False), one_batch=st.booleans())
+@pytest.mark.slow
 def test_what_is_seen_does_not_depend_on_the_order_in_which_versions_and_revocations_come(
     aster, revoked, order, one_batch
 ):

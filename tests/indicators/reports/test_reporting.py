@@ -27,6 +27,7 @@ from partners.log import transparency
 from partners.models import AuditRecord, Group
 from partners.scopes import Role, Scope
 from tests import build
+from tests.drilling import LONG
 from tests.indicators.api.caller import Caller, another, code, read
 
 pytestmark = pytest.mark.django_db
@@ -374,6 +375,7 @@ def test_people_who_may_not_find_no_such_page(scene):
     assert package.state == "released"
 
 
+@pytest.mark.slow
 def test_a_stale_package_shows_nothing_of_what_it_held(scene):
     package = scene.prepare()
     narrow(scene, scene.campaign)
@@ -511,7 +513,8 @@ def test_the_form_says_from_when_to_when_indicators_were_seen_and_takes_moments_
     assert {name: told[name] for name in seen} == seen
 
 
-@pytest.mark.parametrize("hiding", [Attribution.PSEUDONYM, Attribution.EXCHANGE])
+@pytest.mark.parametrize("hiding", [Attribution.PSEUDONYM, pytest.param(Attribution.EXCHANGE, marks=LONG)])
+@pytest.mark.slow
 def test_the_form_counts_named_publishers_alone_so_that_it_tells_nobody_who_hides(scene, dorado, hiding):
     def publishing(partner, attribution):
         said = build.an_indicator(tlp_word="green")

@@ -16,6 +16,7 @@ def held(caller: Caller) -> set[str]:
 
 
 @pytest.mark.django_db
+@pytest.mark.slow
 def test_it_holds_what_lives_and_is_undisputed(cast, aster, borealis, cygnus):
     lives, revoked, disputed = (build.an_indicator() for _ in range(3))
     viewer = cast.viewer("aster")

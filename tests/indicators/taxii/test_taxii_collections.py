@@ -354,6 +354,7 @@ def test_3_5_every_kind_of_collection_is_paged_by_next_and_by_added_after(
         assert found == held
 
 
+@pytest.mark.slow
 def test_3_5_cursors_are_bound_to_viewer_collection_and_filters_on_every_kind_of_collection(
     aster: Caller, borealis: Caller, ring: Group
 ) -> None:
@@ -440,6 +441,7 @@ def test_two_partners_may_name_a_feed_alike(aster: Caller, borealis: Caller) -> 
 # Every case
 
 
+@pytest.mark.slow
 def test_5_4_a_group_holds_exactly_what_names_it_and_the_rule_lets_its_reader_see(
     aster: Caller, borealis: Caller, cygnus: Caller, dorado: Caller
 ) -> None:

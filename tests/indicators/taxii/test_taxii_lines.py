@@ -29,6 +29,7 @@ from partners.groups import membership
 from partners.keys import auth
 from partners.models import Group
 from tests import build
+from tests.drilling import LONG
 from tests.indicators.taxii.cast import (
     EVERYTHING,
     ROOT,
@@ -113,8 +114,11 @@ def told_everywhere(reader: Caller, stix_id: str, group: str = "ring") -> dict[s
     return told
 
 
-@pytest.mark.parametrize("fake_by", ["its own", "nobody's", "a stranger's"])
-@pytest.mark.parametrize("held_by", ["its own", "a stranger's"])
+@pytest.mark.parametrize(
+    "fake_by", [pytest.param("its own", marks=LONG), pytest.param("nobody's", marks=LONG), "a stranger's"]
+)
+@pytest.mark.parametrize("held_by", ["its own", pytest.param("a stranger's", marks=LONG)])
+@pytest.mark.slow
 def test_5_4_another_partner_neither_revokes_nor_replaces_what_a_partner_published(
     aster: Caller, borealis: Caller, held_by: str, fake_by: str
 ) -> None:

@@ -258,6 +258,7 @@ def test_3_4_1_match_spec_version_leaves_out_every_other(aster: Caller) -> None:
 # §3.5 Pagination
 
 
+@pytest.mark.slow
 def test_3_5_pages_by_next_are_the_whole_list_whatever_their_size(aster: Caller) -> None:
     held = [an_indicator() for _ in range(7)]
     aster.add(*held)
@@ -434,6 +435,7 @@ def test_everything_holds_what_the_viewer_may_see_and_the_own_collection_what_it
     assert cygnus.objects(f"{EVERYTHING}objects/") == []
 
 
+@pytest.mark.slow
 def test_an_id_and_version_of_two_publishers_has_one_place_the_first_that_the_viewer_may_see(
     aster: Caller, borealis: Caller, cygnus: Caller
 ) -> None:

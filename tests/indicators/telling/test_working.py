@@ -150,6 +150,7 @@ def receiver():
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_two_workers_send_each_message_once_and_hold_no_connection_meanwhile(receiver, monkeypatch):
     cast = build.the_cast()
     viewers = [cast.viewer("aster"), cast.viewer("borealis")]

@@ -21,6 +21,7 @@ from partners.keys import auth
 from partners.models import AuditRecord, Partner
 from partners.scopes import Role
 from tests import build
+from tests.drilling import LONG
 from tests.partners.browser import PASSWORD, by_password, is_signed_in, text
 from tests.partners.passkey import HOST, Passkey
 
@@ -260,7 +261,10 @@ def fill(path: str) -> str:
     return "/" + re.sub(r"<(?:(\w+):)?\w+>", lambda found: values.get(found[1], "x"), path)
 
 
-@pytest.mark.parametrize("factor", [Partner.SecondFactor.REQUIRED, Partner.SecondFactor.PASSKEY])
+@pytest.mark.parametrize(
+    "factor", [Partner.SecondFactor.REQUIRED, pytest.param(Partner.SecondFactor.PASSKEY, marks=LONG)]
+)
+@pytest.mark.slow
 def test_without_the_factor_that_is_demanded_no_route_opens(cast, bea, factor):
     """All routes of the URLconf; those of other applications, and those that are yet to be written, too."""
     demand(cast, factor)

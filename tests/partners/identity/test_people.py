@@ -10,6 +10,7 @@ from partners.keys import auth
 from partners.models import AuditRecord, Partner, User
 from partners.scopes import ROLE_SCOPES, Role, Scope
 from tests import build
+from tests.drilling import LONG
 from tests.partners.browser import by_password, is_signed_in, signed_in, text
 
 pytestmark = pytest.mark.django_db
@@ -53,7 +54,8 @@ def test_whoever_is_no_admin_changes_nobody(cast, admin, role):
     assert own.role == role
 
 
-@pytest.mark.parametrize("whose", ["borealis", "operator", "dorado"])
+@pytest.mark.parametrize("whose", ["borealis", "operator", pytest.param("dorado", marks=LONG)])
+@pytest.mark.slow
 def test_the_people_of_others_are_not_there(cast, admin, whose):
     victim = build.a_user(getattr(cast, whose), password="a long other password")
     client = signed_in(admin)

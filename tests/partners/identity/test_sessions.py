@@ -71,6 +71,7 @@ def test_an_admin_ends_those_of_his_people(cast, bea):
     assert not is_signed_in(client)
 
 
+@pytest.mark.slow
 def test_another_password_ends_all_other_sessions(bea, mailoutbox, django_capture_on_commit_callbacks):
     here, there = by_password(bea.username)[0], by_password(bea.username)[0]
     form = {"current": PASSWORD, "password": "another fine password", "again": "another fine password"}
