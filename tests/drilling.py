@@ -7,11 +7,18 @@ tests with several cases the first. Says at the end of a run how many tests it l
 
 from __future__ import annotations
 
+import functools
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.costing import DEAREST_S, LONG_S, costs, function
+
+ROOT = Path(__file__).resolve().parents[1]
+#: What `make drills` asks for.
+DRILLS = "(drill or slow) and not long"
 
 #: What takes minutes, or is one more of what is drawn at random.
 LONG = (pytest.mark.drill, pytest.mark.long)
@@ -30,6 +37,28 @@ def runs(count: int, *, quick: int) -> list[Any]:
 def look(nodeid: str) -> str:
     """On what a journey in a browser is made: which of both is run when, `tests/journeys/conftest.py` says."""
     return next((known for known in LOOKS if known in nodeid), "")
+
+
+#: Where all is a drill or one more look, and what marks a test by itself.
+_DRILLED = ("tests/drills/", "tests/journeys/")
+_MARKED = re.compile(r"\bmark\.(slow|drill|long)\b|\bLONG\b|\bruns\(|tests\.journeys")
+
+
+@functools.cache
+def _costly() -> frozenset[str]:
+    return frozenset(name.partition("::")[0] for name in costs())
+
+
+def is_left_aside(path: Path, config: pytest.Config) -> bool:
+    """Whether no test of a file can be one that `make drills` asks for: it is not even imported."""
+    if config.option.markexpr != DRILLS or not path.match("test_*.py"):
+        return False
+    name = str(path.relative_to(ROOT))
+    return not (name in _costly() or name.startswith(_DRILLED) or _MARKED.search(path.read_text()))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if is_left_aside(collection_path, config) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

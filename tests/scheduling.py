@@ -15,13 +15,15 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.drilling import is_left_aside
+
 #: Files whose tests share what is dear to make, or tests that take a minute and share nothing: those of `_UNITS` are
 #: one unit each. In this order, before all others. `pytest --durations 40` says what has become slow.
 _FIVE_LABS, _KILLS = r"drills/test_demo\.py::test_five_labs", r"drills/test_demo\.py::test_kills"
 #: What takes `shared_demo`, of which each process would start one of its own: half a minute of the processor each.
 _ONE_DEMO = (
     r"drills/test_demo\.py::(?!test_kills|test_five_labs)"
-    r"|drills/(test_story|test_leaked_key|test_changing_keys)\.py"
+    r"|drills/(test_story|test_leaked_key|test_changing_keys|test_broken)\.py"
 )
 _UNITS = re.compile(f"{_FIVE_LABS}|{_KILLS}|{_ONE_DEMO}")
 _FIRST = (
@@ -30,7 +32,6 @@ _FIRST = (
     r"drills/test_fresh_machine\.py",
     _ONE_DEMO,
     r"surfaces/test_unseen\.py",
-    r"drills/test_broken\.py",
     _KILLS,
     r"drills/test_upgrade\.py",
     r"drills/test_brokers\.py",
@@ -97,7 +98,12 @@ def pytest_collection(session: pytest.Session):
     own, config = getattr(session.config, "workerinput", None), session.config
     if own and config.args == config.getini("testpaths"):
         share = int(own["workerid"].removeprefix("gw"))
-        for path in sorted(Path(config.args[0]).rglob("test_*.py"))[share :: own["workercount"]]:
+        paths = [
+            path
+            for path in sorted(Path(config.args[0]).rglob("test_*.py"))
+            if not is_left_aside(path.resolve(), config)
+        ]
+        for path in paths[share :: own["workercount"]]:
             with contextlib.suppress(Exception, pytest.skip.Exception):  # collecting it says what is wrong
                 importlib.import_module(".".join(path.with_suffix("").parts))
     return (yield)

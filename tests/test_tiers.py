@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests import costing, scheduling
+from tests import costing, drilling, scheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = Path(__file__).parent
@@ -42,6 +42,9 @@ def test_all_that_takes_the_one_demo_is_run_by_one_process():
         for name in re.findall(r"^def (test_\w+)\(shared_demo", path.read_text(), re.MULTILINE):
             units.add(scheduling._unit(f"{path.relative_to(ROOT)}::{name}"))
     assert len(taking) > 3
+    units |= {
+        scheduling._unit(f"tests/drills/test_broken.py::{name}") for name in named_in(HERE / "drills/test_broken.py")
+    }
     assert units == {scheduling._ONE_DEMO}
 
 
@@ -50,3 +53,14 @@ def test_nobody_waits_by_what_a_page_forbids_or_for_a_fixed_time():
     waits = re.compile(r"\.(wait_for_function|wait_for_timeout)\(")
     for path in (*HERE.rglob("*.py"), *(ROOT / "bench").rglob("*.py")):
         assert path == Path(__file__) or not waits.search(path.read_text()), path
+
+
+def test_what_make_drills_leaves_aside_is_what_it_does_not_ask_for(pytestconfig, monkeypatch):
+    assert f'-m "{drilling.DRILLS}"' in (ROOT / "Makefile").read_text()
+    files = list(HERE.rglob("test_*.py"))
+    assert not any(drilling.is_left_aside(path, pytestconfig) for path in files)
+    monkeypatch.setattr(pytestconfig.option, "markexpr", drilling.DRILLS)
+    left = {path for path in files if drilling.is_left_aside(path, pytestconfig)}
+    assert 50 < len(left) < len(files) / 2
+    asked_for = {path for path in files if {*named_in(path)} & {name.rpartition("::")[2] for name in costing.costs()}}
+    assert not left & asked_for

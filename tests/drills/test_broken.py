@@ -37,7 +37,11 @@ ASTER, BOREALIS, CYGNUS, DORADO, ERIDANUS = range(5)
 
 
 @pytest.fixture(scope="module")
-def demo() -> Iterator[Demo]:
+def demo(request) -> Iterator[Demo]:
+    """Where processes are killed (`make long`), a demo of its own, else the one that drills share."""
+    if not any(item.path == request.path and item.get_closest_marker("long") for item in request.session.items):
+        yield request.getfixturevalue("shared_demo")
+        return
     with tempfile.TemporaryDirectory(prefix="exchange-") as place:
         running = Demo(Path(place) / "data")
         try:

@@ -8,11 +8,14 @@ nothing, or is killed in the midst, is started as always.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from tests.waiting import DEADLINE_S
 
 HERE = Path(__file__).parent
 _running: list[subprocess.Popen[bytes]] = []
@@ -32,4 +35,13 @@ def _address() -> str:
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     _running.append(process)
+    atexit.register(_end, process)
     return address
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Who serves ends with its standard input."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    process.wait(timeout=DEADLINE_S)
