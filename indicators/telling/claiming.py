@@ -63,7 +63,7 @@ def claim(most: int) -> list[Delivery]:
     taken = [_read(row) for row in sql.ask(_TAKEN, {"ids": list(places)})]
     for one in taken:
         one.incarnation = places[one.pk][1]
-    prefetch_related_objects(taken, "subscription__feed", "again_of")
+    _fetch_others(taken)
     return sorted(taken, key=lambda one: places[one.pk][0])
 
 
@@ -71,6 +71,14 @@ def _read(row: Sequence[Any]) -> Delivery:
     delivery = sql.instance(Delivery, row)
     delivery.subscription = sql.instance(Subscription, row[_OF_DELIVERY:])
     return delivery
+
+
+def _fetch_others(taken: Sequence[Delivery]) -> None:
+    """Their feeds, and what they send again: of those that have one."""
+    if told_of_feeds := [one.subscription for one in taken if one.subscription.feed_id]:
+        prefetch_related_objects(told_of_feeds, "feed")
+    if again := [one for one in taken if one.again_of_id]:
+        prefetch_related_objects(again, "again_of")
 
 
 _OF_DELIVERY = len(Delivery._meta.concrete_fields)  # noqa: SLF001 - the documented way to a model's fields

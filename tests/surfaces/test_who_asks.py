@@ -45,7 +45,6 @@ WRITERS = {
     "indicators/reports/reporting.py",
     "indicators/reports/scheduling.py",
     "indicators/telling/breaker.py",
-    "indicators/telling/claiming.py",
     "indicators/telling/delivering.py",
     "indicators/telling/looking.py",
     "indicators/telling/notifying.py",
