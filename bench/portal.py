@@ -36,6 +36,7 @@ _WHO, _PASSWORD = "crowd-analyst", "correct horse battery staple"
 QUESTIONS: tuple[tuple[str, str, dict[str, str] | None], ...] = (
     ("home", "/", None),
     ("list", "/indicators", None),
+    ("how many are in the list, asked once it is there", "/indicators", {"do": "count"}),
     ("list, ended too", "/indicators?view=all", None),
     ("list, all STIX objects", "/indicators?view=objects", None),
     ("older page", "/indicators", {"cursor": "next"}),

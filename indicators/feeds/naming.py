@@ -46,9 +46,10 @@ def with_ids(viewer: Viewer, node: Node, *, at: str = "/filter/publisher") -> No
 def with_slugs(node: Node) -> Node:
     """The tree with slugs, where what it names is there."""
     slugs: dict[tuple[str, str], str] = {}
-    for field, of in (("publisher", directory.known()), ("group", Group.objects.all())):
+    for field in _REFUSED:
         said = [one for one in _said(node, field) if _is_uuid(one)]
         if said:
+            of = directory.known() if field == "publisher" else Group.objects.all()
             slugs |= {(field, str(pk)): slug for pk, slug in of.filter(pk__in=said).values_list("pk", "slug")}
     return _renamed(node, slugs)
 

@@ -45,6 +45,8 @@ def indicators(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     What the form says otherwise than the address is answered at the address that says it, where there is one.
     """
     asked = asking.read(request, viewer)
+    if request.POST.get("do") == "count" and not asked.problem:
+        return _count(request, viewer, asked)
     address = asked.address()
     htmx = request.headers.get("HX-Request") == "true"
     if htmx and asked.problem:  # the list stays as it is
@@ -66,8 +68,9 @@ def _page(request: HttpRequest, viewer: Viewer, asked: Asked, *, part: str) -> H
     if whole or asked.problem:
         counted = listing.counted_of(found)
     elif counted is None:
-        counted = listing.counted(viewer, asked.selection)
+        counted = listing.counted(viewer, asked.selection, at_first=True)
     nothing = not found and not asked.problem and not asked.cursor
+    narrowest, none_narrows = _narrowest(viewer, asked) if nothing else (None, False)
     look = looks.read(request)
     may_judge, may_revoke = Scope.REACT in viewer.scopes, Scope.PUBLISH in viewer.scopes
     return show(
@@ -79,13 +82,13 @@ def _page(request: HttpRequest, viewer: Viewer, asked: Asked, *, part: str) -> H
         lines=cells.lines(rows.of(viewer, found), look.columns, chosen=may_judge or may_revoke),
         chips=chips.chips(asked.shown.tree),
         counted=counted,
-        kinds=[(kind, counted.by_kind.get(kind, 0), _kind_address(asked, kind)) for kind in asking.KINDS],
+        kinds=_kinds(asked, counted),
         cut=cut,
         following=following,
         forms=[("save", reverse("indicators-save")), ("look", reverse("indicators-look"))],
         stays=part == "#asking",
-        narrowest=_narrowest(viewer, asked) if nothing else None,
-        all_looked_at=len(chips.chips(asked.shown.tree)) <= _MOST_PARTS,
+        narrowest=narrowest,
+        none_narrows=none_narrows,
         views=asking.views(viewer, asked),
         fields=asking.fields(viewer) if not part else None,
         look=look,
@@ -98,6 +101,24 @@ def _page(request: HttpRequest, viewer: Viewer, asked: Asked, *, part: str) -> H
         may_revoke=may_revoke,
         state=paging.seal([state], viewer=viewer.partner_id, scope="portal-new"),
     )
+
+
+def _count(request: HttpRequest, viewer: Viewer, asked: Asked) -> HttpResponse:
+    """How many fit: what is asked once a list is there that was counted at first alone."""
+    counted = listing.counted(viewer, asked.selection)
+    return show(
+        request,
+        viewer,
+        "indicators/counted.html",
+        here="indicators",
+        counted=counted,
+        kinds=_kinds(asked, counted),
+    )
+
+
+def _kinds(asked: Asked, counted: listing.Counted) -> list[tuple[str, int, str]]:
+    """Each kind, how many of it fit, and where it alone is listed."""
+    return [(kind, counted.by_kind.get(kind, 0), _kind_address(asked, kind)) for kind in asking.KINDS]
 
 
 def _found(viewer: Viewer, asked: Asked) -> tuple[list[reading.Statement], str, listing.Counted | None]:
@@ -126,18 +147,22 @@ def _place(asked: Asked, viewer: Viewer) -> int | None:
         return None
 
 
-def _narrowest(viewer: Viewer, asked: Asked) -> tuple[chips.Chip, int, bool] | None:
-    """Of a filter that lets nothing through the part without which most would be there, and how many. A query each."""
+def _narrowest(viewer: Viewer, asked: Asked) -> tuple[tuple[chips.Chip, int, bool] | None, bool]:
+    """Of a filter that lets nothing through the part without which most would be there, and how many. A query each.
+
+    Of few of the newest alone. The second value tells whether it is known that there is nothing without any of them.
+    """
     parts = chips.chips(asked.shown.tree)
     if not 1 <= len(parts) <= _MOST_PARTS:
-        return None
-    best = None
+        return None, False
+    best, cut = None, False
     for part in parts:
         without = replace(asked, shown=filters.Filter(chips.without(asked.shown.tree, part.place)))
-        there = listing.counted(viewer, without.selection)
+        there = listing.counted(viewer, without.selection, at_first=True)
+        cut = cut or there.cut
         if there.all and (best is None or there.all > best[1]):
             best = (part, there.all, there.cut)
-    return best
+    return best, best is None and not cut
 
 
 _MOST_PARTS = 6

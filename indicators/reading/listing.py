@@ -28,6 +28,8 @@ from partners.viewer import Viewer
 LOOKED_AT = 10_000
 #: And so many where each is asked who else says its value: that costs a hundred times as much.
 LOOKED_AT_CLOSELY = 1_000
+#: And so many before a page is shown: what more of them say is asked for once it is there.
+LOOKED_AT_FIRST = 1_000
 _CLOSELY = frozenset({"publishers", "matched"})
 Order = Literal["severity", "confidence", "left", "value"]
 
@@ -43,10 +45,14 @@ ORDERS = tuple(_ORDERS)
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many fit, by kind (`other` for what is of none); at least so many where `cut`."""
+    """How many fit, by kind (`other` for what is of none); at least so many where `cut`.
+
+    `goes_on`: these are of the first look, and a whole one may tell more.
+    """
 
     by_kind: dict[str, int]
     cut: bool
+    goes_on: bool = False
 
     @property
     def all(self) -> int:
@@ -74,14 +80,16 @@ def counted_of(found: Sequence[Statement]) -> Counted:
     return Counted(dict(kinds), cut=False)
 
 
-def counted(viewer: Viewer, wanted: Selection) -> Counted:
-    """How many living objects fit, by kind. Two queries."""
+def counted(viewer: Viewer, wanted: Selection, *, at_first: bool = False) -> Counted:
+    """How many living objects fit, by kind; `at_first` of fewer of the newest. Two queries."""
     conditions, parameters = selecting.conditions(viewer, wanted)
-    most = _most(wanted.filter, closely=wanted.matched)
+    whole = _most(wanted.filter, closely=wanted.matched)
+    most = min(whole, LOOKED_AT_FIRST) if at_first else whole
     versions, conditions = _versions(conditions)
     sql = _COUNTED.format(versions=versions, conditions=conditions)
     rows = ask(sql, _looking(viewer, parameters, most=most), settings=walking.IN_ORDER)
-    return _counts(rows, most=most)
+    found = _counts(rows, most=most)
+    return replace(found, goes_on=found.cut and most < whole)
 
 
 def _counts(rows: Sequence[tuple[str, int, int]], *, most: int) -> Counted:

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from indicators.models import Quarantined
+from indicators.reading import listing
 from indicators.stix import making
 from partners import keys
 from partners.scopes import Scope
@@ -266,6 +267,27 @@ def test_the_keys_move_choose_and_open(page, live_server, cast):
     page.keyboard.press("Escape")
     page.keyboard.press("?")
     page.wait_for_selector("#keys >> text=next and previous line")
+
+
+def test_how_many_match_is_counted_on_once_the_list_is_there(page, live_server, cast, monkeypatch):
+    monkeypatch.setattr(listing, "LOOKED_AT_FIRST", 51)
+    build.publish(cast.viewer("borealis"), *(making.account_pattern() for _ in range(56)))
+    build.publish(cast.viewer("borealis"), *(making.payment_fingerprint() for _ in range(2)))
+    sign_in(page, live_server, build.a_user(cast.aster))
+    page.goto(f"{live_server.url}/indicators")
+    matching = page.locator(".how-many b")
+    expect(matching).to_have_text("58")
+    expect(page.locator("#kinds > a").first).to_contain_text("56")
+    page.locator("input[name='chosen']").first.click()
+    expect(page.locator("[data-all]")).to_have_text("Choose all 58 that match")
+    page.fill("#filter", "kind:account-pattern")
+    page.press("#filter", "Enter")
+    expect(matching).to_have_text("56")
+    page.fill("#filter", "kind:nothing")
+    page.press("#filter", "Enter")
+    page.wait_for_selector("#wrong")
+    page.locator("input[name='chosen']").first.click()
+    expect(page.locator("[data-all]")).to_have_text("Choose all 56 that match")  # the list stays as it was
 
 
 def test_the_lines_of_a_page_and_all_that_match_are_chosen_apart(page, live_server, cast):

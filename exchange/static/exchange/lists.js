@@ -134,6 +134,7 @@ document.addEventListener("click", (event) => {
 // What is chosen: counted beside the acts, apart from all that match. The server counts again, and freezes the scope.
 const boxes = () => [...document.querySelectorAll("input[name='chosen']")];
 let last = null; // the box that was pressed last: Shift chooses from there
+let matching = ""; // how many match what is listed: while a filter is none, the list and its number stay
 const selection = () => {
   const bar = document.querySelector("[data-selection]");
   if (!bar) return;
@@ -141,6 +142,7 @@ const selection = () => {
   const picked = each.filter((box) => box.checked);
   const own = picked.filter((box) => box.hasAttribute("data-own")).length;
   const all = bar.elements.all.value === "yes";
+  matching = document.querySelector(".how-many b")?.textContent ?? matching;
   for (const box of each) box.closest("tr").classList.toggle("chosen", box.checked);
   const page = document.querySelector("[data-page]");
   page.checked = picked.length === each.length;
@@ -148,8 +150,9 @@ const selection = () => {
   bar.classList.toggle("active", picked.length > 0);
   const says = (name, words) => { const place = bar.querySelector(name); if (place) place.textContent = words; };
   const shut = (name, closed) => { const act = bar.querySelector(name); if (act) act.disabled = closed; };
-  says("[data-chosen]", all ? interpolate(gettext("All %(count)s that match are chosen"), { count: bar.dataset.selection }, true) : picked.length ? interpolate(gettext("%(count)s chosen"), { count: picked.length }, true) : gettext("Choose lines to act on them"));
-  bar.querySelector("[data-all]").hidden = !picked.length || all || bar.dataset.selection === String(each.length);
+  says("[data-chosen]", all ? interpolate(gettext("All %(count)s that match are chosen"), { count: matching }, true) : picked.length ? interpolate(gettext("%(count)s chosen"), { count: picked.length }, true) : gettext("Choose lines to act on them"));
+  bar.querySelector("[data-all]").hidden = !picked.length || all || matching === String(each.length);
+  says("[data-all]", interpolate(gettext("Choose all %(count)s that match"), { count: matching }, true));
   bar.querySelector("[data-these]").hidden = all || page.checked;
   bar.querySelector("[data-none]").hidden = !picked.length;
   says("[data-count-others]", picked.length && !all ? ` ${picked.length - own}` : "");

@@ -221,3 +221,39 @@ def test_no_filter_and_no_name_of_a_view_becomes_markup(cast):
         content = client.post("/indicators", form).content.decode()
         assert "<script>alert" not in content
         assert "<img" not in content
+
+
+def matching(answer):
+    return re.findall(r"<b>([^<]*)</b> match", text(answer))
+
+
+def test_a_list_counts_few_at_first_and_all_once_it_is_there(cast, monkeypatch):
+    """What it says at first is true, too: at least so many."""
+    build.publish(cast.viewer("borealis"), *(making.account_pattern() for _ in range(53)))
+    build.publish(cast.viewer("borealis"), *(making.payment_fingerprint() for _ in range(4)))
+    build.publish(cast.viewer("cygnus"), *(making.account_pattern() for _ in range(3)), partners=("dorado",))
+    client = signed_in(cast.aster)
+    assert matching(client.get("/indicators")) == ["57"]
+    assert "&quot;do&quot;" not in text(client.get("/indicators"))
+    monkeypatch.setattr(listing, "LOOKED_AT_FIRST", 51)
+    at_first = client.get("/indicators")
+    assert matching(at_first) == ["52+"]
+    assert """hx-vals='{"do": "count"}' hx-trigger="load\"""" in text(at_first)
+    after = client.post("/indicators", {"do": "count"})
+    assert matching(after) == ["57"]
+    assert "hx-trigger" not in text(after)
+    assert len(re.findall("hx-swap-oob", text(after))) == 1  # the kinds
+    assert matching(client.post("/indicators", {"do": "count", "filter": "kind:payment-fingerprint"})) == ["4"]
+    assert matching(client.post("/indicators", {"do": "count", "view": "all", "filter": "from:mine"})) == ["0"]
+    monkeypatch.setattr(listing, "LOOKED_AT", 55)
+    assert matching(client.post("/indicators", {"do": "count"})) == ["56+"]
+
+
+def test_a_filter_that_lets_nothing_through_says_nothing_of_what_was_not_looked_at(cast, monkeypatch):
+    build.publish(cast.viewer("borealis"), *(making.payment_fingerprint() for _ in range(4)))
+    client, still = signed_in(cast.aster), "there is still nothing"
+    asked = {"filter": "kind:prompt-signature confidence:<1 until:<1h"}
+    assert still in text(listed(client, **asked))
+    monkeypatch.setattr(listing, "LOOKED_AT_FIRST", 2)
+    assert still not in text(listed(client, **asked))
+    assert "there are 3+" in text(listed(client, filter="kind:prompt-signature"))

@@ -304,6 +304,7 @@ def _forms() -> Iterator[Ask]:
         yield Ask(f"/indicators/{an_id(name)}/proof")
     yield form("/indicators", search="seen")
     yield form("/indicators", "filtered", filter="publishers:>=2 or severity:high")
+    yield form("/indicators", "counted", do="count", filter="severity:>=low or kind:payment-fingerprint")
     yield form("/indicators/new", state="none")
     yield form("/find", search="seen")
     yield form("/indicators/save", name="Two worlds", filter="severity:high")
