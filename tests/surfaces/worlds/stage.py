@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -204,7 +204,12 @@ def receiving(posted: list[Posted]) -> Iterator[None]:
         posted.append(Posted(url, kept, body))
         return outbound.Reply(200, None, b"")
 
-    with mock.patch.object(outbound, "post", post), mock.patch.object(notifying, "wake"):
+    def posting(url: str, body: bytes, **more: Any) -> Generator[Any, Any, outbound.Reply]:
+        return post(url, body, **more)
+        yield  # which makes it one of steps, without any
+
+    by_both = mock.patch.multiple(outbound, post=post, posting=posting)
+    with by_both, mock.patch.object(notifying, "wake"):
         yield
 
 
