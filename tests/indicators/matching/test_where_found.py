@@ -48,6 +48,20 @@ def test_who_comes_to_see_one_end_later_finds_the_match_there(cast):
     assert found(cast, "cygnus") == []
 
 
+def test_a_reader_who_loses_one_of_two_ways_to_see_an_end_finds_no_new_match(cast):
+    """The log tells of the way that is gone: a row of its own, at a later place than where the object was told."""
+    build.a_ring(cast.aster, cast.borealis, slug="second")
+    say(cast, "borealis", partners=("aster",))
+    (theirs,) = say(cast, "aster", groups=("ring", "second"))
+    viewer = cast.viewer("borealis")
+    before = matching.newest(viewer, limit=1)
+    told = Caller(cast.keys["aster"]).send("PUT", f"objects/{theirs}/audience", {"groups": ["second"]})
+    assert told.status_code == 204
+    assert changes.own_end(viewer) > before.end, "it is told that the group is gone"
+    assert matching.since(viewer, after=before.end, limit=10).matches == []
+    assert matching.newest(viewer, limit=1).matches == before.matches
+
+
 def join(cast):
     with sight.changing([cast.cygnus.pk]):
         Membership.objects.create(partner=cast.cygnus, group=cast.ring)
