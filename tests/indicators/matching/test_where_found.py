@@ -62,6 +62,18 @@ def test_a_reader_who_loses_one_of_two_ways_to_see_an_end_finds_no_new_match(cas
     assert matching.newest(viewer, limit=1).matches == before.matches
 
 
+def test_where_all_but_one_side_end_while_a_match_is_read_none_is_told(cast, monkeypatch):
+    say(cast, "borealis", partners=("aster",))
+    (mine,) = say(cast, "aster")
+    (match,) = found(cast, "aster")
+    assert len(match) == 2
+    read = standing._ends
+    monkeypatch.setattr(
+        standing, "_ends", lambda *asked: {key: end for key, end in read(*asked).items() if end.stix_id == mine}
+    )
+    assert found(cast, "aster") == []
+
+
 def join(cast):
     with sight.changing([cast.cygnus.pk]):
         Membership.objects.create(partner=cast.cygnus, group=cast.ring)
