@@ -16,10 +16,12 @@ from indicators.ending import withdrawing
 from indicators.feeds.filters import EVERYTHING
 from indicators.log import changes
 from indicators.matching import standing
+from indicators.matching.finding import End, Standing
 from indicators.models import Carries, StixObject
 from indicators.stix import making
 from partners import sight
 from partners.models import Membership
+from partners.sources import Source
 from tests import build
 from tests.drilling import runs
 from tests.indicators.api.caller import Caller
@@ -72,6 +74,18 @@ def test_where_all_but_one_side_end_while_a_match_is_read_none_is_told(cast, mon
         standing, "_ends", lambda *asked: {key: end for key, end in read(*asked).items() if end.stix_id == mine}
     )
     assert found(cast, "aster") == []
+
+
+def test_an_object_that_carries_a_value_and_another_that_overlaps_it_is_named_once_as_its_carrier():
+    name = ("v", "network", "", "", "198.51.100.0/24")
+    around = Standing(
+        *name, source=1, aside=False, first=1, last=1, last_at=None, holdings=(7, 8), overlapping=("a", "b")
+    )
+    itself = Standing(*name, source=2, aside=False, first=2, last=2, last_at=None, holdings=(7,))
+    source = Source(uuid.uuid4(), "Aster", "aster")
+    ends = {key: End(key, f"indicator--{key}", "", None, source) for key in (7, 8)}
+    named = [(one.object_id, one.overlapping) for one in standing._ends_of([around, itself], ends)]
+    assert named == [(7, ""), (8, "b")]
 
 
 def join(cast):
