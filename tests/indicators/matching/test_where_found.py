@@ -88,6 +88,15 @@ def test_an_object_that_carries_a_value_and_another_that_overlaps_it_is_named_on
     assert named == [(7, ""), (8, "b")]
 
 
+def test_what_was_found_at_the_very_moment_counts_as_found_since(cast):
+    say(cast, "borealis")
+    say(cast, "aster")
+    viewer = cast.viewer("aster")
+    moment = matching.newest(viewer, limit=1).matches[0].found_at
+    later = moment + timedelta(microseconds=1)
+    assert [matching.recent(viewer, since=since, most=9, limit=1)[0] for since in (moment, later)] == [1, 0]
+
+
 def join(cast):
     with sight.changing([cast.cygnus.pk]):
         Membership.objects.create(partner=cast.cygnus, group=cast.ring)
