@@ -103,3 +103,25 @@ def test_each_has_a_context_of_its_own():
     assert found == {number: f"said {number}" for number in range(3)}
     for ours, _ in pairs:
         ours.close()
+
+
+def test_each_goes_on_in_the_context_of_who_began_it_and_changes_it_for_nobody_else():
+    said = ContextVar("said", default="nothing")
+    heard, ended = [], []
+
+    def listening(name):
+        here, there = socket.socketpair()
+        with here, there:
+            there.send(b".")
+            heard.append(said.get())
+            said.set(name)
+            yield here.fileno(), READ, time.monotonic() + DEADLINE_S
+            heard.append(said.get())
+
+    with Many("two", tell=ended.extend) as many:
+        for name in ("one", "two"):
+            said.set(f"by {name}")
+            many.begin(name, listening(name))
+    assert len(ended) == 2
+    assert sorted(heard) == ["by one", "by two", "one", "two"]
+    assert said.get() == "by two"
