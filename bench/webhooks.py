@@ -25,6 +25,8 @@ from indicators.stix import making
 
 _ROOT = Path(__file__).resolve().parent.parent
 _WORKERS, _LEAST_TOLD = 4, 1_000
+#: What has arrived is counted so seldom: each count costs about what five messages do.
+_LOOK_S = 0.5
 #: Seconds after which what has not come counts as lost.
 _LATEST_S = 120.0
 #: Of the processor, in two seconds: of three processes that wait for work.
@@ -100,7 +102,7 @@ def _arrived(database: Any, addresses: int) -> int:
         (count,) = database.execute(_DELIVERED).fetchone()
         if count != last:
             last, until = count, time.perf_counter() + _LATEST_S
-        time.sleep(0.1)
+        time.sleep(_LOOK_S)
     must(count == addresses, f"{count} of {addresses} messages arrived")
     return int(count)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import prefetch_related_objects
@@ -37,9 +38,24 @@ def due() -> int:
         return int(cursor.fetchone()[0])
 
 
-@transaction.atomic
 def claim(most: int) -> list[Delivery]:
     """Take up to `most` deliveries that are due, fairly, each with its subscription and feed; four statements or five.
+
+    What is ours is read once others may claim: nobody waits for that.
+    """
+    places = _claimed(most)
+    if not places:
+        return []
+    taken = [_read(row) for row in sql.ask(_TAKEN, {"ids": list(places)})]
+    for one in taken:
+        one.incarnation = places[one.pk][1]
+    _fetch_others(taken)
+    return sorted(taken, key=lambda one: places[one.pk][0])
+
+
+@transaction.atomic
+def _claimed(most: int) -> dict[UUID, tuple[int, str]]:
+    """The ids that were claimed, each with its turn and the store's incarnation.
 
     Claims follow each other, so that the shares are exact. First is looked at no more than the partners whose turn it
     is and who have enough together; where that was not so, at all.
@@ -57,14 +73,7 @@ def claim(most: int) -> list[Delivery]:
     if len(rows) < most and not (rows and rows[0][-1]):
         others = sql.ask(_OF_ALL, {**asked, "most": most - len(rows)})
         rows += [(pk, len(rows) + turn, *more) for pk, turn, *more in others]
-    places = {pk: (turn, present) for pk, turn, present, _ in rows}
-    if not places:
-        return []
-    taken = [_read(row) for row in sql.ask(_TAKEN, {"ids": list(places)})]
-    for one in taken:
-        one.incarnation = places[one.pk][1]
-    _fetch_others(taken)
-    return sorted(taken, key=lambda one: places[one.pk][0])
+    return {pk: (turn, present) for pk, turn, present, _ in rows}
 
 
 def _read(row: Sequence[Any]) -> Delivery:

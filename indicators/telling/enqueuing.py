@@ -41,6 +41,12 @@ def write(made: Sequence[New]) -> None:
     sql.ask(_MAKE, given)
 
 
+def reach(subscription_ids: Sequence[UUID], place: int) -> None:
+    """Note that these were told of the log up to this place; their rows are held by whoever says so."""
+    sql.ask(_REACH, {"ids": subscription_ids, "place": place})
+
+
+_REACH = "UPDATE indicators_subscription SET seq = %(place)s WHERE id = ANY(%(ids)s::uuid[])"
 # What is not named has a default in the store: the kind is `changes`.
 _MAKE = """
 INSERT INTO indicators_delivery

@@ -133,7 +133,7 @@ def _made(viewers: Mapping[UUID, Viewer], subscriptions: Sequence[Subscription])
                 told_nothing[one.pk] = reached
     enqueuing.write(made)
     for reached, ids in at.items():
-        Subscription.unrestricted.filter(pk__in=ids).update(seq=reached)
+        enqueuing.reach(ids, reached)
     return made, told_nothing
 
 
@@ -313,21 +313,21 @@ def sweep() -> None:
     """Find everything that is to be told or due, from the store alone, and wake workers for it."""
     if looking.is_behind():
         hints.SENDER.send_soon(look_behind)
-    woken, room, until = 0, _MOST_DUE - claiming.due(), time.monotonic() + following.MOST_S
+    woken, due, until = 0, claiming.due(), time.monotonic() + following.MOST_S
     for together in batched(_to_be_told(), _TOGETHER):
         portions, most = [], 0
         for ids in together:
-            if room > most:
-                portions.append(ids[: room - most])
+            if (room := _MOST_DUE - due - most) > 0:
+                portions.append(ids[:room])
                 most += min(len(portions[-1]), claiming.SHARE)
         if not portions:
             break  # whoever delivers asks for another sweep
         made = _dispatched(portions, until=until)
-        room -= min(made, most)
+        due += min(made, most)
         if made and woken < _MOST_WOKEN:
             wake()
             woken += 1
-    wake(min(-(-claiming.due() // claiming.SHARE), _MOST_WOKEN) - woken)
+    wake(min(-(-due // claiming.SHARE), _MOST_WOKEN) - woken)
 
 
 def _dispatched(portions: Sequence[Sequence[UUID]], *, until: float) -> int:
@@ -362,8 +362,9 @@ def _to_be_told() -> list[list[UUID]]:
     )
     moved = Exists(FeedSet.unrestricted.filter(pk=OuterRef("set_id"), place__gt=OuterRef("place"), complete=True))
     told_by_log = Q(set_id__isnull=True, seq__lt=changes.head())
-    new = ~Exists(waits) & Q(incarnation=F("present")) & (told_by_log | Q(moved, set_id__isnull=False))
-    restored = ~Exists(starts_over) & ~Q(incarnation=F("present"))
+    # what a row says by itself is asked first: PostgreSQL asks in the order in which it is written
+    new = (told_by_log | Q(moved, set_id__isnull=False)) & Q(incarnation=F("present")) & ~Exists(waits)
+    restored = ~Q(incarnation=F("present")) & ~Exists(starts_over)
     active = Subscription.unrestricted.annotate(present=_PRESENT).filter(
         new | restored, state=Subscription.State.ACTIVE, partner__state=Partner.State.ACTIVE
     )
