@@ -44,7 +44,15 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings, django_db_blocker):
+def first_database():
+    """The name of the database to which the settings lead, before there is a copy."""
+    from django.db import connection
+
+    return connection.settings_dict["NAME"]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings, first_database, django_db_blocker):
     """The test's store begins as a copy; and threads of a test wait for a connection as long as it takes."""
     from django.db import connection
 
@@ -57,7 +65,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings, django_db_blocker
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup, django_db_blocker):
+def django_db_setup(django_db_setup, first_database, django_db_blocker):
     """Of the copy: static files as they are now, and the rows of the cast, recorded. `prepare` made all else.
 
     pytest-django makes no copy where no test that is run is marked `django_db`, as those of `test_unseen.py` are not.
@@ -70,7 +78,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
 
     call_command("collectstatic", interactive=False, verbosity=0)
     with django_db_blocker.unblock():
-        if connection.settings_dict["NAME"] != connection.creation._get_test_db_name():
+        if connection.settings_dict["NAME"] == first_database:
             setup_databases(verbosity=0, interactive=False, aliases={"default"})
         build.record_the_cast()
 

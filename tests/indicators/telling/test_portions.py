@@ -7,11 +7,12 @@ import threading
 import time
 
 import orjson
+import psycopg
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from exchange import outbound
+from exchange import outbound, pooling
 from exchange.memory import Memory
 from exchange.stepping import READ
 from indicators.log import changes
@@ -354,3 +355,20 @@ def test_fifty_silent_receivers_of_one_partner_delay_nobody_at_the_same_desk(mon
     assert not worker.is_alive()
     assert Delivery.unrestricted.filter(state="sending").count() == 0
     assert sending.claim() is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_others_may_claim_while_a_claim_reads_what_it_took(cast, reader, answers, monkeypatch):
+    subscriptions = subscribe(reader, 1)
+    publish(cast)
+    assert len(notifying.dispatch_all([one.pk for one in subscriptions])) == 1
+    read, others_may = claiming._read, []
+
+    def reading(row):
+        with psycopg.connect(pooling.direct(), autocommit=True) as other:
+            others_may.extend(other.execute("SELECT pg_try_advisory_xact_lock(%s)", [claiming._CLAIM_LOCK]).fetchone())
+        return read(row)
+
+    monkeypatch.setattr(claiming, "_read", reading)
+    assert len(claiming.claim(8)) == 1
+    assert others_may == [True]
