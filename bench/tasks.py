@@ -1,4 +1,5 @@
-"""`python -m bench.tasks`: an analyst's ten tasks in Chromium against a demo that runs; clicks, keys and seconds.
+"""`python -m bench.tasks`: an analyst's ten tasks in Chromium against a demo that runs and is filled; clicks, keys and
+seconds. `exchange simulate --data-dir DEMO` fills it.
 
 Each begins at the inbox of somebody who is signed in. Clicks are presses of the mouse, keys are shortcuts; what is
 typed or pasted counts as one. Seconds are the machine's: what a person thinks comes on top. Nothing here is a test.
@@ -57,9 +58,9 @@ class Hand:
 
 def known_token(hand: Hand) -> None:
     """Does anybody know this token?"""
-    listed = hand.page.request.get(hand.page.url.rstrip("/") + "/indicators?filter=from:others").text()
+    token = _a_token(_of_others(hand.page))
     hand.press("/")
-    hand.type("[name=search]", _a_token(listed))
+    hand.type("[name=search]", token)
     hand.sees("#found a")
 
 
@@ -166,8 +167,13 @@ def revoke(hand: Hand) -> None:
     hand.sees("text=Undo")
 
 
+def _of_others(page: Page) -> str:
+    """The list of what others published, from a page of the inbox."""
+    return page.request.get(page.url.rstrip("/") + "/indicators?filter=from:others").text()
+
+
 def _a_token(listed: str) -> str:
-    """One that the list shows: its first line may as well be a range or a rule."""
+    """One that the list shows: its first line may as well be a range or a rule. Raises LookupError."""
     found = re.search(r'title="([0-9a-f]{64})\b', listed)
     if found is None:
         raise LookupError("the list shows no token of others")
@@ -197,6 +203,11 @@ def main() -> None:
         page.fill("#id_password", user["password"])
         page.press("#id_password", "Enter")
         page.wait_for_selector("body.framed")
+        page.goto(url)
+        try:
+            _a_token(_of_others(page))
+        except LookupError:
+            raise SystemExit(f"Nobody else has published: exchange simulate --data-dir {said.demo}") from None
         sys.stdout.write(f"{'task':<74} clicks keys typed seconds\n")
         for task in TASKS:
             if said.tasks and task.__name__ not in said.tasks:
