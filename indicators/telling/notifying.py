@@ -362,7 +362,7 @@ def _to_be_told() -> list[list[UUID]]:
     )
     moved = Exists(FeedSet.unrestricted.filter(pk=OuterRef("set_id"), place__gt=OuterRef("place"), complete=True))
     told_by_log = Q(set_id__isnull=True, seq__lt=changes.head())
-    # what a row says by itself is asked first: PostgreSQL asks in the order in which it is written
+    # What a row says by itself is asked first: parts of an OR are asked in the order in which they are written.
     new = (told_by_log | Q(moved, set_id__isnull=False)) & Q(incarnation=F("present")) & ~Exists(waits)
     restored = ~Q(incarnation=F("present")) & ~Exists(starts_over)
     active = Subscription.unrestricted.annotate(present=_PRESENT).filter(
