@@ -20,6 +20,8 @@ from partners.viewer import Viewer
 SILENT = timedelta(minutes=15)
 #: How long an instance is remembered here after its last word.
 LATELY = timedelta(days=14)
+#: An instance that lacks a change of its set for this long is behind, not on its way.
+BEHIND = timedelta(minutes=5)
 _MOST = 100
 
 State = Literal["differs", "silent", "lags", "in step"]
@@ -59,7 +61,10 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One agent: what it said last. `behind` is how many changes of its set it lacks; `lag_s` its own measure."""
+    """One agent: what it said last. `behind` is how many changes of its set it lacks; `lag_s` its own measure.
+
+    `behind_since`: when the first of those that it lacks was told to its set; None where it lacks none.
+    """
 
     name: str
     feed_id: UUID | None
@@ -74,6 +79,7 @@ class Instance:
     set_hash: str
     late: tuple[Late, ...]  # parts of it that lack what it fetched
     narrowed: bool  # its key sees some groups only, so its set is one of its own
+    behind_since: datetime | None = None
 
     @property
     def state(self) -> State:
@@ -83,6 +89,13 @@ class Instance:
         if self.at < clock.now() - SILENT:
             return "silent"
         return "lags" if self.behind or self.late else "in step"
+
+    @property
+    def behind_too_long(self) -> bool:
+        """Whether it speaks, and lacks a change for `BEHIND` nonetheless: one that is on its way does not count."""
+        if self.state != "lags" or self.behind_since is None:
+            return False
+        return self.behind_since <= clock.now() - BEHIND
 
     @property
     def late_words(self) -> str:
@@ -118,7 +131,7 @@ def instances(viewer: Viewer, *, feed: UUID | Literal["any"] | None = "any") -> 
 
 
 def _instance(row: tuple[Any, ...]) -> Instance:
-    name, feed_id, feed_name, version, behind, equal, lag_s, at, counts, late, set_count, total, scope = row
+    name, feed_id, feed_name, version, behind, equal, lag_s, at, counts, late, set_count, total, scope, since = row
     return Instance(
         name=name,
         feed_id=feed_id,
@@ -133,13 +146,17 @@ def _instance(row: tuple[Any, ...]) -> Instance:
         set_count=set_count,
         set_hash=bytes(total).hex(),
         narrowed=not scope.endswith(";"),
+        behind_since=since,
     )
 
 
-# A row for each instance of the partner's own that spoke lately, the newest word first: what it said, and its set.
+# A row for each instance of the partner's own that spoke lately, the newest word first: what it said, its set, and when
+# the first change that it lacks was told (by `in_force_by_place`).
 _RECEIPTS = """
 SELECT r.instance, s.feed_id, f.name, r.version, s.place - r.place, r.equal, r.lag_s, r.at, r.counts::text,
-       r.late::text, s.count, s.total, s.scope
+       r.late::text, s.count, s.total, s.scope,
+       (SELECT f.told_at FROM indicators_inforce f
+        WHERE f.feed_set_id = s.id AND f.place > r.place ORDER BY f.place LIMIT 1)
 FROM indicators_feedset s
 JOIN indicators_receipt r ON r.feed_set_id = s.id
 LEFT JOIN indicators_feed f ON f.id = s.feed_id

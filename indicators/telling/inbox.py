@@ -39,8 +39,8 @@ class Item:
     own object; of a campaign, the campaign; of a recall, what is not to be used any more), the name of an agent, of a
     connection or of a schedule of reports, or the id of a subscription. `says`: of an opinion its reason or `confirms`
     or `dissents`, of an appeal its reason, of a match what is equal (a subkind), of a campaign its name, of a recall
-    nothing, of an agent `differs` or `silent`, of an endpoint `failing` or `given-up`, of a connection `failing`, of a
-    schedule `ended`. `by` is the name of the other partner as the viewer is shown it, empty where none is. `did` is, of
+    nothing, of an agent `differs`, `lags` or `silent`, of an endpoint `failing` or `given-up`, of a connection
+    `failing`, of a schedule `ended`. `by` is the name of the other partner as the viewer is shown it, empty where none is. `did` is, of
     a campaign, what became of it since, of the kinds of its history; empty where it only changed.
     """
 
@@ -86,6 +86,13 @@ def dissents(viewer: Viewer, *, since: datetime) -> QuerySet[Opinion]:
     """Of these, what counts against one that is in force: the opinions of `Standing`."""
     return opinions(viewer, since=since).filter(
         counts(), holding__state=Holding.State.LIVE, says__lt=0, said_by__state=Holding.State.LIVE
+    )
+
+
+def confirmations(viewer: Viewer, *, since: datetime) -> QuerySet[Opinion]:
+    """Of these, what confirms one that is in force."""
+    return opinions(viewer, since=since).filter(
+        counts(), holding__state=Holding.State.LIVE, says__gt=0, said_by__state=Holding.State.LIVE
     )
 
 
@@ -152,10 +159,16 @@ def _appeals(viewer: Viewer, since: datetime) -> Iterator[Item]:
 
 
 def _agents(viewer: Viewer, since: datetime) -> Iterator[Item]:
-    """Those of one's own agents that hold another set than their feed, or say nothing any more."""
+    """Those of one's own agents that hold another set than their feed, stay behind it, or say nothing any more."""
     for one in health.instances(viewer):
-        at = one.at + health.SILENT if one.state == "silent" else one.at
-        if one.state in ("differs", "silent") and at > since:
+        at = one.at
+        if one.state == "silent":
+            at += health.SILENT
+        elif one.behind_too_long and one.behind_since is not None:
+            at = one.behind_since + health.BEHIND
+        elif one.state != "differs":
+            continue
+        if at > since:
             yield Item("agent", at, one.name, one.state)
 
 

@@ -12,7 +12,7 @@ from exchange import clock
 from indicators.campaigns.tables import Campaign
 from indicators.ending import recalling
 from indicators.feeds import deltas, proving
-from indicators.models import Connection, Delivery, Receipt, Subscription
+from indicators.models import Connection, Delivery, InForce, Receipt, Subscription
 from indicators.opinions import appealing, giving
 from indicators.stix import making, parsing
 from indicators.telling import subscribing
@@ -127,3 +127,16 @@ def test_an_agent_that_differs_or_is_silent_is_told_to_its_own_partner(cast):
         Receipt.unrestricted.create(**about, instance=name, equal=equal, at=at)
     assert said(aster) == {("agent", "bad", "differs"), ("agent", "gone", "silent")}
     assert said(cast.viewer("borealis")) == set()
+
+
+def test_an_agent_that_stays_behind_is_told_once_it_is_late(cast):
+    aster = cast.viewer("aster")
+    build.publish(aster, making.account_pattern())
+    feed_set = proving.brought(aster, deltas.feed_of(aster, "all"), feed="all")
+    late = Receipt.unrestricted.create(feed_set=feed_set, version="1", instance="late", place=0, at=clock.now())
+    assert said(aster) == set(), "a change on its way is no news"
+    InForce.unrestricted.update(told_at=clock.now() - timedelta(minutes=6))
+    assert said(aster) == {("agent", "late", "lags")}
+    late.place = feed_set.place
+    late.save()
+    assert said(aster) == set()
