@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from indicators.campaigns import overlapping, picturing, statements
 from indicators.campaigns.joining import Grade
@@ -38,6 +38,23 @@ def page(viewer: Viewer, *, after: tuple[str, str] | None, limit: int, ended: bo
         created, pk = datetime.fromisoformat(after[0]), UUID(after[1])
         found = found.filter(created_at__lte=created).exclude(created_at=created, pk__gte=pk)
     return list(found.order_by("-created_at", "-pk")[:limit])
+
+
+def touching(viewer: Viewer, *, limit: int) -> list[Campaign]:
+    """The living campaigns that accounts of the viewer's partner are in, what was told last first. One query."""
+    found = _living(viewer).filter(labs__has_key=str(viewer.partner_id))
+    return list(found.order_by("-told_at", "-created_at", "-pk")[:limit])
+
+
+def begun_without(viewer: Viewer, *, since: datetime, most: int) -> int:
+    """How many living campaigns of the viewer's groups began since without accounts of its partner, up to so many."""
+    others = _living(viewer).filter(created_at__gt=since).exclude(labs__has_key=str(viewer.partner_id))
+    return others[:most].count()
+
+
+def _living(viewer: Viewer) -> QuerySet[Campaign]:
+    told = Campaign.objects.filter(group__in=viewer.group_ids).exclude(told={})
+    return told.filter(state=Campaign.State.LIVE, dismissed=False)
 
 
 def documents(viewer: Viewer, found: Sequence[Campaign]) -> list[dict[str, Any]]:

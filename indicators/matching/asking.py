@@ -24,6 +24,8 @@ from partners.viewer import Viewer
 ROWS = 20_000
 #: Marked rows that are looked at in one go: each costs dozens of blocks, and as a rule each leads to another value.
 _LEAST, _MOST = 16, 2_048
+#: Values that `recent` looks at: so many in one go, and in all.
+_STRETCH, _LOOKED_AT = 100, 1_000
 
 #: Where a reader of the newest first goes on: before this place and, of the values that stand there, this one.
 Before = tuple[int, UUID]
@@ -38,6 +40,15 @@ class Newest:
     matches: list[Match]
     before: Before | None
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """How many matches, and when the last was found; `cut`: at least so many."""
+
+    count: int
+    last_at: datetime | None
+    cut: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +69,23 @@ def newest(viewer: Viewer, *, before: Before | None = None, limit: int, rows: in
     return Newest(_placed_shown(viewer, placed), following, last)
 
 
-def recent(viewer: Viewer, *, since: datetime, most: int, limit: int) -> tuple[int, list[Match]]:
-    """How many values were found since, up to so many, and the newest ones, found then or before."""
-    placed, _, _ = _newest(
-        viewer,
-        before=None,
-        limit=most,
-        rows=ROWS,
-        enough=lambda found, at: found >= limit and at < since,
-    )
-    return sum(_found_at(sides) >= since for _, sides in placed), _placed_shown(viewer, placed[:limit])
+def recent(viewer: Viewer, *, since: datetime, most: int) -> Recent:
+    """How many values that the viewer's own objects carry were matched since a moment, up to so many.
+
+    Looks at `_LOOKED_AT` values at most, whoever says them, the newest first, a stretch at a time.
+    """
+    own, found, before = standing.own_source(viewer), Recent(0, None, cut=False), None
+    for _ in range(_LOOKED_AT // _STRETCH):
+        placed, before, _ = _newest(
+            viewer, before=before, limit=_STRETCH, rows=ROWS, enough=lambda _, oldest: oldest < since
+        )
+        late = [at for _, sides in placed if (at := _found_at(sides)) >= since and finding.is_met(sides, by=own)]
+        found = Recent(found.count + len(late), found.last_at or next(iter(late), None), cut=False)
+        if found.count >= most:
+            return Recent(most, found.last_at, cut=True)
+        if before is None or len(placed) < _STRETCH or _found_at(placed[-1][1]) < since:
+            return found
+    return Recent(found.count, found.last_at, cut=True)
 
 
 def _placed_shown(viewer: Viewer, placed: Sequence[_Placed]) -> list[Match]:

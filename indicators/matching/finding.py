@@ -87,6 +87,10 @@ class Match:
         """The objects of all sides."""
         return tuple(end for side in self.sides for end in side.ends)
 
+    def has(self, source: UUID) -> bool:
+        """Whether this source has a side of it."""
+        return any(side.source.id == source for side in self.sides)
+
     @property
     def overlaps(self) -> bool:
         """Whether it is one only because of values that overlap this one."""
@@ -107,6 +111,11 @@ def meeting(sides: Iterable[Standing]) -> list[Standing]:
             for other in known
         )
     ]
+
+
+def is_met(sides: Iterable[Standing], *, by: int) -> bool:
+    """Whether this source has one of the sides that meet another."""
+    return any(one.source == by for one in meeting(sides))
 
 
 def newest(sides: Iterable[Standing]) -> Standing | None:

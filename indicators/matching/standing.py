@@ -39,6 +39,12 @@ def sides_of(viewer: Viewer, rows: Iterable[Walked]) -> dict[UUID, list[Standing
     return {value_id: sides[value_id] for value_id in overlap}
 
 
+def own_source(viewer: Viewer) -> int:
+    """The number that stands for the viewer's own partner among the sources of sides. One query."""
+    ((number,),) = ask("SELECT hashtextextended(%(me)s::uuid::text, 0)", {"me": viewer.partner_id})
+    return int(number)
+
+
 #: Of a value where it is found and, if a row of the log says it, when; and its sides.
 Asked = tuple[int, datetime | None, list[Standing]]
 

@@ -11,122 +11,57 @@ from datetime import datetime, timedelta
 from urllib.parse import urlencode
 from uuid import UUID
 
-import orjson
 from django.db.models import Max
 from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 
 from exchange import clock
 from exchange.memory import Memory
-from exchange.translating import later
-from indicators import excerpts, matching
-from indicators.campaigns import viewing
+from indicators import excerpts
 from indicators.ending import deciding
 from indicators.models import Quarantined
-from indicators.opinions import appealing, many
-from indicators.portal import ailing
+from indicators.opinions import many
+from indicators.portal import ailing, heard, items, touching
 from indicators.portal.items import SECTIONS, Item
 from indicators.publishing import awaiting
 from indicators.reading import overview
-from indicators.stix import vocabulary
-from indicators.telling import inbox
 from partners.groups import life, proposing, warning
 from partners.models import ApiKey, Proposal
 from partners.portal.letters import Lab
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
-_LATELY, _SOON = timedelta(days=14), timedelta(days=14)
-_WEEK, _DAY = timedelta(days=7), timedelta(days=1)
-_MOST = 8
-_MOST_MATCHES = 100
+_SOON, _WEEK = timedelta(days=14), timedelta(days=7)
 _MOST_ENDING = 1_000
 _FRESH = timedelta(seconds=60)
-_CALLED = {
-    "false_positive": later("a false positive"),
-    "benign_shared": later("shared by benign users"),
-    "victim": later("a victim's"),
-    "stale": later("out of date"),
-    "wrong_attribution": later("attributed wrongly"),
-}
 _ENDS: Memory[tuple[UUID, int], tuple[datetime, list[datetime]]] = Memory(most=512)
 
 
 def of(viewer: Viewer, labs: Mapping[UUID, Lab]) -> list[Item]:
-    """All that asks, the most urgent first: by section, then by what is due first, then the newest."""
+    """All that asks, the most urgent first: by section, then by what is due first, then the newest.
+
+    A line that stands for the rest of a source is last in its section.
+    """
     found = [item for source in _SOURCES for item in source(viewer, labs)]
     order = list(SECTIONS)
     far = clock.now() + timedelta(days=3650)
     return sorted(
         found,
-        key=lambda item: (order.index(item.section), item.due or far, -(item.at.timestamp() if item.at else 0)),
+        key=lambda item: (
+            order.index(item.section),
+            item.rest,
+            item.due or far,
+            -(item.at.timestamp() if item.at else 0),
+        ),
     )
-
-
-def _dissents(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
-    """Who calls one of ours wrong. Two queries."""
-    found = inbox.dissents(viewer, since=clock.now() - _LATELY).select_related("holding__newest", "partner")[:_MOST]
-    for one in found:
-        newest = one.holding.newest
-        if newest is None:
-            continue
-        extension = dict(vocabulary.extension_of(orjson.loads(newest.body)) or {})
-        yield Item(
-            "tonight",
-            "ours",
-            "flag",
-            "warn",
-            gettext("{name} calls our {replace}").format(
-                name=one.partner.name, replace=(newest.subkind or "object").replace("_", " ")
-            ),
-            gettext("what is disputed is disarmed in every feed that asks for it"),
-            gettext("Answer"),
-            reverse("indicator", args=[one.holding.stix_id]),
-            value=_short(extension) or newest.title[:60],
-            after=_called(one.reason),
-            lab=labs.get(one.partner_id),
-            at=one.at,
-        )
-
-
-def _appeals(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
-    """What somebody says of one of ours through the exchange, without a name, each with its clock."""
-    if Scope.PUBLISH not in viewer.scopes:
-        return
-    for ticket in appealing.received(viewer)[:_MOST]:
-        yield Item(
-            "tonight",
-            "ours",
-            "scales",
-            "bad" if ticket.overdue else "warn",
-            gettext("Appeal on one of ours: says it is"),
-            gettext("filed through the exchange, the filer is not named"),
-            gettext("Decide"),
-            reverse("portal-appeals"),
-            after=_called(ticket.reason),
-            due=ticket.due_at,
-        )
-
-
-def _called(reason: str) -> str:
-    """What somebody calls an indicator, by the reason they give."""
-    return _CALLED.get(reason, reason.replace("_", " "))
-
-
-def _short(extension: dict[str, object]) -> str:
-    tokens = extension.get("tokens")
-    if isinstance(tokens, list) and tokens and isinstance(tokens[0], dict):
-        value = str(tokens[0].get("value", ""))
-    else:
-        value = str(extension.get("value", ""))
-    return f"{value[:4]}…{value[-4:]}" if len(value) > 24 else value
 
 
 def _waiting(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
     """What waits for a second person, and what was ended and can come back."""
     if Scope.PUBLISH not in viewer.scopes:
         return
-    for held in awaiting.waiting(viewer)[:_MOST]:
+    held_back = awaiting.waiting(viewer)
+    for held in held_back[: items.MOST]:
         count = len(held.places)
         yield Item(
             "tonight",
@@ -141,6 +76,8 @@ def _waiting(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             reverse("waiting"),
             at=held.at,
         )
+    if len(held_back) > items.MOST:
+        yield items.rest("tonight", "sharing", "eye", gettext("More waits for a second person"), reverse("waiting"))
     texts = excerpts.waiting(viewer)
     if texts:
         yield Item(
@@ -156,7 +93,8 @@ def _waiting(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             reverse("waiting"),
             at=texts[0].at,
         )
-    for ending in deciding.waiting(viewer)[:_MOST]:
+    ended = deciding.waiting(viewer)
+    for ending in ended[: items.MOST]:
         yield Item(
             "tonight",
             "ours",
@@ -170,6 +108,8 @@ def _waiting(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             reverse("waiting"),
             due=ending.until,
         )
+    if len(ended) > items.MOST:
+        yield items.rest("tonight", "ours", "undo", gettext("More of ours can still come back"), reverse("waiting"))
     quarantined = Quarantined.objects.of(viewer)
     count = quarantined.count()
     if count:
@@ -190,7 +130,8 @@ def _waiting(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
 
 def _under_way(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
     """Opinions on many that are being given or taken back, and those that can still be taken back."""
-    for one in many.lately(viewer)[:_MOST]:
+    found = many.lately(viewer)
+    for one in found[: items.MOST]:
         done = many.progress(one)
         doing = {"running": gettext("Judging"), "undoing": gettext("Taking back")}.get(one.state)
         total = _objects(done.total if doing else done.given)
@@ -210,44 +151,16 @@ def _under_way(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             at=one.begun_at if doing else None,
             due=None if doing else one.until,
         )
-
-
-#: What holds a campaign together, as short as on the page of campaigns.
-_TOGETHER = {
-    "account-pattern": later("accounts"),
-    "payment-fingerprint": later("payments"),
-    "prompt-signature": later("prompts"),
-}
-
-
-def _campaigns(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
-    """Campaigns of our groups that moved lately. Three queries."""
-    found = viewing.page(viewer, after=None, limit=_MOST, ended=False)
-    for one in viewing.documents(viewer, found)[:4]:
-        grade = gettext("corroborated") if one["grade"] == "corroborated" else gettext("on one lab's word")
-        kinds = ", ".join(str(_TOGETHER.get(kind, kind)) for kind in one["kinds"])
-        yield Item(
-            "tonight" if one["grade"] == "corroborated" else "know",
-            "campaigns",
-            "graph",
-            "blue",
-            gettext("Campaign"),
-            gettext("{grade} · {bucket} accounts at {counted} · {kinds}").format(
-                grade=grade, bucket=_bucket(one["accounts"]), counted=_labs(len(one["labs"])), kinds=kinds
-            ),
-            gettext("Open picture"),
-            reverse("portal-campaign", args=[one["id"]]),
-            value=one["alias"] or one["name"],
-            after=gettext("touches your group"),
-            at=datetime.fromisoformat(one["last_seen"]) if one["last_seen"] else None,
-            to_the_hour=True,
-        )
+    if len(found) > items.MOST:
+        given = f"{reverse('portal-judgement')}?show=given"
+        yield items.rest("know", "ours", "scales", gettext("More was judged at once by us"), given)
 
 
 def _sharing(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
     """Invitations and other proposals, bases that end, objects that are offered."""
     if Scope.ADMIN in viewer.scopes:
-        for proposal in _asking(viewer):
+        asking, more = _asking(viewer)
+        for proposal in asking:
             yield Item(
                 "week",
                 "sharing",
@@ -263,7 +176,11 @@ def _sharing(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
                 reverse("groups-page"),
                 at=proposal.made_at,
             )
-        for offer in life.offers_to(viewer)[:_MOST]:
+        if more:
+            groups = reverse("groups-page")
+            yield items.rest("week", "sharing", "people", gettext("More proposals and invitations wait"), groups)
+        offers = life.offers_to(viewer)
+        for offer in offers[: items.MOST]:
             yield Item(
                 "week",
                 "sharing",
@@ -275,6 +192,8 @@ def _sharing(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
                 reverse("organisation"),
                 lab=labs.get(offer.partner_id),
             )
+        if len(offers) > items.MOST:
+            yield items.rest("week", "sharing", "box", gettext("More offers of objects"), reverse("organisation"))
     for notice in warning.notices_of(viewer):
         yield Item(
             "week",
@@ -289,12 +208,15 @@ def _sharing(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
         )
 
 
-def _asking(viewer: Viewer) -> list[Proposal]:
-    """The oldest invitations that wait for us, and beside them the oldest of what concerns groups that we are in."""
+def _asking(viewer: Viewer) -> tuple[list[Proposal], bool]:
+    """The oldest invitations that wait for us, and beside them the oldest of what concerns groups that we are in.
+
+    And whether there are more.
+    """
     found = [one for one in proposing.proposals(viewer) if proposing.asks(viewer, one)]
     new = [one for one in found if one.group_id not in viewer.group_ids]
     ours = [one for one in found if one.group_id in viewer.group_ids]
-    return ours[:_MOST] + new[:_MOST]
+    return ours[: items.MOST] + new[: items.MOST], max(len(ours), len(new)) > items.MOST
 
 
 def _keys(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
@@ -303,7 +225,8 @@ def _keys(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
         return
     now = clock.now()
     ending = ApiKey.objects.filter(partner=viewer.partner_id, revoked_at=None, expires_at__range=(now, now + _SOON))
-    for key in ending.order_by("expires_at", "name", "pk")[:_MOST]:
+    found = list(ending.order_by("expires_at", "name", "pk")[: items.MOST + 1])
+    for key in found[: items.MOST]:
         yield Item(
             "week",
             "systems",
@@ -317,6 +240,8 @@ def _keys(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             after=gettext("ends"),
             due=key.expires_at,
         )
+    if len(found) > items.MOST:
+        yield items.rest("week", "systems", "key", gettext("More API keys end soon"), reverse("keys"))
 
 
 def _ends(viewer: Viewer) -> list[datetime]:
@@ -348,52 +273,21 @@ def _expiring(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
         )
 
 
-def _matched(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
-    """Values that others and we say, found within a day. A few queries."""
-    count, newest = matching.recent(viewer, since=clock.now() - _DAY, most=_MOST_MATCHES, limit=1)
-    if count:
-        yield Item(
-            "know",
-            "ours",
-            "link",
-            "plain",
-            ngettext("{n} value matched between labs", "{n} values matched between labs", count).format(
-                n=f"{count}{'+' if count == _MOST_MATCHES else ''}"
-            ),
-            gettext("found within a day; only who may see both sides sees a match"),
-            gettext("See {count}").format(count=count),
-            reverse("portal-matches"),
-            at=newest[0].found_at if newest else None,
-        )
-
-
 _Source = Callable[[Viewer, Mapping[UUID, Lab]], Iterator[Item]]
 _SOURCES: tuple[_Source, ...] = (
-    _appeals,
-    _dissents,
+    heard.appeals,
+    heard.dissents,
     _waiting,
     _under_way,
-    _campaigns,
+    touching.campaigns,
     _sharing,
     _keys,
     _expiring,
-    _matched,
+    touching.matches,
+    heard.confirmations,
     ailing.systems,
 )
 
 
 def _objects(count: int) -> str:
     return ngettext("{n} object", "{n} objects", count).format(n=f"{count:,}")
-
-
-def _labs(count: int) -> str:
-    return ngettext("{n} lab", "{n} labs", count).format(n=f"{count:,}")
-
-
-def _bucket(word: object) -> str:
-    text = str(word)
-    return (
-        gettext("about {n}").format(n=f"{10 ** int(text[3:]):,}")
-        if text.startswith("10^") and text[3:].isdigit()
-        else text
-    )

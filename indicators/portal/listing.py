@@ -263,8 +263,9 @@ def bundle(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 @require_safe
 @page
 def matches(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """Values that objects of two or more sources carry which the viewer may see."""
-    asked = Parameters(request, known=("cursor",))
+    """Values that objects of two or more sources carry which the viewer may see; of ours alone (`show=ours`)."""
+    asked = Parameters(request, known=("cursor", "show"))
+    ours = asked.choice("show", "", of=("", "ours")) == "ours"
     found = matching.newest(viewer, before=_before_match(asked.text("cursor"), viewer=viewer), limit=_VALUES)
     cursor = ""
     if found.before:
@@ -275,8 +276,11 @@ def matches(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         viewer,
         "indicators/matches.html",
         here="matches",
-        shared=found.matches,
-        following=f"{request.path}?{urlencode({'cursor': cursor})}" if cursor else "",
+        shared=[one for one in found.matches if not ours or one.has(viewer.partner_id)],
+        ours=ours,
+        following=f"{request.path}?{urlencode({'cursor': cursor} | ({'show': 'ours'} if ours else {}))}"
+        if cursor
+        else "",
         first=not asked.text("cursor"),
     )
 

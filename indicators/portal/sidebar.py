@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 from exchange import clock
 from exchange.memory import Memory
 from indicators.models import Feed
-from indicators.portal import inbox
+from indicators.portal import inbox, items
 from indicators.reading import listing
 from indicators.telling import subscribing
 from partners.portal.access import page, show
@@ -38,7 +38,7 @@ class Counts:
     """What stands beside the places, and beside the saved views."""
 
     at: datetime
-    places: tuple[tuple[str, str, int], ...]  # place, what is counted, how many
+    places: tuple[tuple[str, str, listing.Tally], ...]  # place, what is counted, how many
     views: tuple[tuple[UUID, listing.Tally], ...]
 
 
@@ -91,9 +91,9 @@ def _counted_anew(viewer: Viewer) -> Counts:
     return Counts(
         clock.now(),
         (
-            ("start", gettext("ask for an act"), len(asks)),
-            ("portal-judgement", gettext("opinions and appeals on ours"), len(ours)),
-            ("waiting", gettext("wait for somebody of ours"), len(waits)),
+            ("start", gettext("ask for an act"), items.tally(asks)),
+            ("portal-judgement", gettext("opinions and appeals on ours"), items.tally(ours)),
+            ("waiting", gettext("wait for somebody of ours"), items.tally(waits)),
         ),
         tuple((feed.pk, tally) for feed, tally in zip(feeds, views, strict=True)),
     )

@@ -18,6 +18,7 @@ from indicators.portal import beginning, inbox, items
 from indicators.portal.items import Item
 from indicators.publishing import quarantine
 from indicators.reading import listing, overview
+from indicators.reading.listing import Tally
 from partners.groups import directory
 from partners.portal import letters
 from partners.portal.access import page, show
@@ -63,8 +64,11 @@ def start(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         state=state,
         sections=_sections(shown),
         tabs=[
-            ("", gettext("All"), len(found)),
-            *((key, label, sum(one.group == key for one in found)) for key, label in items.GROUPS.items()),
+            ("", gettext("All"), items.tally(found)),
+            *(
+                (key, label, items.tally([one for one in found if one.group == key]))
+                for key, label in items.GROUPS.items()
+            ),
         ],
         group=group,
         steps=steps,
@@ -76,10 +80,10 @@ def start(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     )
 
 
-def _sections(asks: Sequence[Item]) -> list[tuple[str, list[Item]]]:
-    """The lines by their section; a section of none is left out."""
+def _sections(asks: Sequence[Item]) -> list[tuple[str, list[Item], Tally]]:
+    """The lines by their section, and how many they are; a section of none is left out."""
     found = [(label, [one for one in asks if one.section == key]) for key, label in items.SECTIONS.items()]
-    return [(label, there) for label, there in found if there]
+    return [(label, there, items.tally(there)) for label, there in found if there]
 
 
 @require_safe

@@ -94,7 +94,10 @@ def test_what_was_found_at_the_very_moment_counts_as_found_since(cast):
     viewer = cast.viewer("aster")
     moment = matching.newest(viewer, limit=1).matches[0].found_at
     later = moment + timedelta(microseconds=1)
-    assert [matching.recent(viewer, since=since, most=9, limit=1)[0] for since in (moment, later)] == [1, 0]
+    assert [matching.recent(viewer, since=since, most=9) for since in (moment, later)] == [
+        matching.Recent(1, moment, cut=False),
+        matching.Recent(0, None, cut=False),
+    ]
 
 
 def join(cast):
@@ -150,9 +153,6 @@ def test_pages_make_the_whole_in_both_directions_however_few_rows_a_request_cove
             if not stretch.more:
                 break
         assert list(dict.fromkeys(reversed(told))) == whole
-    for moment, count in ((clock.now() - timedelta(hours=1), 9), (clock.now() + timedelta(hours=1), 0)):
-        counted, shown = matching.recent(viewer, since=moment, most=500, limit=4)
-        assert (counted, [match.value_id for match in shown]) == (count, whole[:4])
 
 
 def test_what_was_found_again_last_stands_first(cast):
@@ -175,8 +175,21 @@ def test_what_was_found_since_is_counted_to_its_end_however_few_rows_are_looked_
         for who in ("aster", "borealis"):
             say(cast, who, token=making.token(f"{number:02x}" * 32))
     since = clock.now() - timedelta(hours=1)
-    counted, shown = matching.recent(cast.viewer("cygnus"), since=since, most=500, limit=2)
-    assert (counted, len(shown)) == (5, 2)
+    told = {who: matching.recent(cast.viewer(who), since=since, most=500) for who in ("aster", "cygnus")}
+    assert [(one.count, one.cut) for one in told.values()] == [(5, False), (0, False)], "of one's own values alone"
+    assert matching.recent(cast.viewer("aster"), since=since, most=3).count == 3
+
+
+def test_values_of_others_keep_ones_own_from_nothing_but_so_many_are_looked_at(cast, monkeypatch):
+    monkeypatch.setattr("indicators.matching.asking._STRETCH", 2)
+    monkeypatch.setattr("indicators.matching.asking._LOOKED_AT", 8)
+    since = clock.now() - timedelta(hours=1)
+    for number, second in enumerate(("aster", *["cygnus"] * 5)):
+        for who in ("borealis", second):
+            say(cast, who, token=making.token(f"{number:02x}" * 32))
+    assert matching.recent(cast.viewer("aster"), since=since, most=9).count == 1
+    monkeypatch.setattr("indicators.matching.asking._LOOKED_AT", 4)
+    assert matching.recent(cast.viewer("aster"), since=since, most=9) == matching.Recent(0, None, cut=True)
 
 
 def test_what_came_last_to_one_of_some_objects_is_told_first(cast):

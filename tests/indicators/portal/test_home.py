@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import uuid
 from datetime import timedelta
 
 import pytest
 
 from exchange import clock
+from indicators.campaigns.tables import Campaign
+from indicators.feeds import deltas, proving
+from indicators.models import InForce, Receipt
 from indicators.opinions import giving
 from indicators.portal import items
 from indicators.stix import making
@@ -126,6 +130,94 @@ def test_who_only_reads_is_shown_nothing_of_its_own(cast):
         assert "from%3Amine" not in page
         assert "How far you may share" not in page
     assert "from%3Amine" in text(signed_in(cast.aster).get("/indicators"))
+
+
+def a_campaign(cast, name, *, labs, days=0):
+    """As it was told to the group `ring` so many days ago, with accounts of these partners."""
+    at = clock.now() - timedelta(days=days)
+    told = {
+        "name": name, "grade": "corroborated", "accounts": "10^2", "labs": ["lab-1"], "kinds": ["payment-fingerprint"],
+        "first_seen": clock.rfc3339(at), "last_seen": clock.rfc3339(at), "indicators": [], "linked": [], "into": "",
+        "ended": False,
+    }  # fmt: skip
+    return Campaign.objects.create(
+        id=uuid.uuid4(), group=cast.ring, name=name, cluster=1, labs={str(lab.pk): 3 for lab in labs}, first_seen=at,
+        last_seen=at, created_at=at, told=told, told_at=at,
+    )  # fmt: skip
+
+
+def test_an_old_campaign_with_ours_stands_there_and_new_ones_without_are_one_line(cast):
+    a_campaign(cast, "old heron", labs=[cast.aster], days=60)
+    for number in range(9):
+        a_campaign(cast, f"new heron {number}", labs=[cast.borealis])
+    found = lines(signed_in(cast.aster), "campaigns")
+    assert has(found[:1], "old heron", "touches")
+    assert has(found, "9 other campaigns of our groups", "See all")
+    assert not has(found, "new heron")
+    others = lines(signed_in(cast.borealis), "campaigns")
+    assert sum("new heron" in line for line in others) == 8
+    assert has(others, "More campaigns that touch us")
+    assert not has(others, "old heron"), "it has no account there, and that it is there is no news"
+    assert lines(signed_in(cast.cygnus), "campaigns") == []
+
+
+def test_a_match_between_others_is_not_one_of_ours(cast):
+    token = {"token": making.token("a" * 64)}
+    for who in ("borealis", "cygnus"):
+        build.publish(cast.viewer(who), making.account_pattern(carrier=token, tlp_word="green"), everyone=True)
+    assert not has(lines(signed_in(cast.aster)), "matched")
+    assert has(lines(signed_in(cast.borealis)), "1 value of ours matched", "See 1")
+    address = "/matches?show=ours"
+    assert "No match with ours yet" not in text(signed_in(cast.borealis).get(address))
+    assert "None of ours among these" not in text(signed_in(cast.borealis).get(address))
+    aster = text(signed_in(cast.aster).get(address))
+    assert "No match with ours yet" in aster
+    assert "aaaa…" not in aster
+
+
+def test_an_agent_that_stays_behind_its_feed_asks_and_one_on_its_way_does_not(cast):
+    aster = cast.viewer("aster")
+    build.publish(aster, making.account_pattern())
+    feed_set = proving.brought(aster, deltas.feed_of(aster, "all"), feed="all")
+    about = {"feed_set": feed_set, "version": "1", "equal": True, "at": clock.now()}
+    Receipt.unrestricted.create(**about, instance="edge-1", place=0)
+    Receipt.unrestricted.create(**about, instance="edge-2", place=feed_set.place)
+    assert not has(lines(signed_in(cast.aster), "systems"), "edge-1")
+    InForce.unrestricted.update(told_at=clock.now() - timedelta(minutes=6))
+    found = lines(signed_in(cast.aster), "systems")
+    assert has(found, "edge-1", "lags behind its feed", "1 change of the feed")
+    assert not has(found, "edge-2")
+    assert not has(lines(signed_in(cast.borealis), "systems"), "edge-1")
+
+
+def test_what_confirms_ours_is_one_quiet_line(cast):
+    made = [making.account_pattern(tlp_word="green") for _ in range(2)]
+    build.publish(cast.viewer("aster"), *made, everyone=True)
+    for who in (cast.borealis, cast.cygnus):
+        giving.give(build.viewer_of(who, Scope.READ, Scope.REACT), made[0]["id"], opinion="agree", reason="confirmed_here")
+    found = lines(signed_in(cast.aster))
+    assert has(found, "2 opinions confirm ours", "by Cygnus, Borealis", "See 2")
+    assert not has(lines(signed_in(cast.borealis)), "confirm ours")
+
+
+def test_of_many_of_a_kind_the_first_stand_there_and_a_line_leads_to_the_rest(cast, monkeypatch):
+    monkeypatch.setattr(items, "MOST", 2)
+    made = [making.account_pattern() for _ in range(3)]
+    build.publish(cast.viewer("aster"), *made)
+    for one in made[:2]:
+        giving.give(cast.viewer("borealis"), one["id"], opinion="disagree", reason="stale")
+    client = signed_in(cast.aster)
+    assert has(lines(client, "ours"), "calls our")
+    assert not has(lines(client, "ours"), "More opinions")
+    before = re.search(r'On ours <span class="count">([0-9]+)</span>', text(client.get("/")))[1]
+    giving.give(cast.viewer("borealis"), made[2]["id"], opinion="disagree", reason="stale")
+    found = lines(client, "ours")
+    assert sum("calls our" in line for line in found) == 2
+    assert has(found, "More opinions against ours", "See all")
+    page = text(client.get("/"))
+    assert f'On ours <span class="count">{before}+</span>' in page
+    assert re.search(r'All <span class="count">[0-9]+\+</span>', page)
+    assert re.search(r'data-for="pip-portal-judgement">2\+<', text(signed_in(cast.aster).get("/side")))
 
 
 def test_the_most_urgent_comes_first():
