@@ -14,9 +14,11 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from statistics import median
 from typing import NamedTuple
+from uuid import UUID
 
 from django.db import connection
 
+from exchange.sql import ask
 from indicators.models import Ending, Recall
 from partners.viewer import Viewer
 
@@ -24,8 +26,8 @@ from partners.viewer import Viewer
 FEWEST = 2
 #: An instance that was silent for so long before the recall is not waited for.
 _ALIVE = timedelta(days=7)
-#: Of very many holdings so many are looked for, evenly over all: they went at places next to each other.
-_MOST_LOOKED_FOR = 2_000
+#: Of very many holdings so many are looked for, evenly over all: they went at places next to each other. In a list fewer.
+_MOST_LOOKED_FOR, _LOOKED_FOR_IN_A_LIST = 2_000, 100
 _TENTHS = 10
 
 
@@ -50,16 +52,45 @@ class Receipts:
     last_at: datetime | None
 
     @property
+    def holding_percent(self) -> int:
+        """The share of instances that hold it still, as a number of a hundred."""
+        return round(100 * self.holding)
+
+    @property
     def gone_percent(self) -> int:
         """The share of instances that have let go, in tenths rounded down, as a number of a hundred."""
-        return 100 - round(100 * self.holding)
+        return 100 - self.holding_percent
 
 
 def of(viewer: Viewer, recall: Recall) -> Receipts | None:
     """The receipts of a recall of the viewer's partner; None where too few held it, and unless it is carried out."""
     if recall.ending is None or recall.ending.state == Ending.State.UNDONE:
         return None
-    return told(_instances(viewer, recall, at=recall.ending.at), at=recall.ending.at)
+    step = max(1, len(recall.holdings) // _MOST_LOOKED_FOR)
+    looked_for = sorted({*recall.holdings[::step], *recall.holdings[-1:]})
+    return told(_instances(viewer, looked_for, at=recall.ending.at), at=recall.ending.at)
+
+
+def of_several(viewer: Viewer, recalls: Sequence[Recall]) -> dict[UUID, Receipts]:
+    """The receipts of a few, by recall, where there are any. One query, and one for each that is carried out."""
+    ended = {
+        one.pk: one.ending.at for one in recalls if one.ending is not None and one.ending.state != Ending.State.UNDONE
+    }
+    asked = {"me": viewer.partner_id, "recalls": list(ended), "most": _LOOKED_FOR_IN_A_LIST}
+    found = {
+        pk: told(_instances(viewer, some, at=ended[pk]), at=ended[pk])
+        for pk, some in (ask(_SOME_OF, asked) if ended else ())
+    }
+    return {pk: receipts for pk, receipts in found.items() if receipts is not None}
+
+
+# A row for each of the partner's own recalls: some of its holdings, evenly over all. Walks the key of recalls.
+_SOME_OF = """
+SELECT r.id, ARRAY(
+    SELECT r.holdings[place] FROM generate_series(
+        1, cardinality(r.holdings), greatest(1, cardinality(r.holdings) / %(most)s)) place)
+FROM indicators_recall r WHERE r.id = ANY(%(recalls)s::uuid[]) AND r.partner_id = %(me)s
+"""
 
 
 def told(instances: Sequence[Instance], *, at: datetime) -> Receipts | None:
@@ -83,11 +114,11 @@ def _took(moment: datetime, at: datetime) -> float:
     return round(max(0.0, (moment - at).total_seconds()), 1)
 
 
-def _instances(viewer: Viewer, recall: Recall, *, at: datetime) -> list[Instance]:
-    step = max(1, len(recall.holdings) // _MOST_LOOKED_FOR)
-    looked_for = sorted({*recall.holdings[::step], *recall.holdings[-1:]})
+def _instances(viewer: Viewer, looked_for: Sequence[int], *, at: datetime) -> list[Instance]:
     with connection.cursor() as cursor:
-        cursor.execute(_INSTANCES, {"me": viewer.partner_id, "holdings": looked_for, "at": at, "alive": at - _ALIVE})
+        cursor.execute(
+            _INSTANCES, {"me": viewer.partner_id, "holdings": list(looked_for), "at": at, "alive": at - _ALIVE}
+        )
         return [Instance(*row) for row in cursor.fetchall()]
 
 

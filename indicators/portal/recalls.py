@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -11,14 +12,20 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from exchange import clock
 from exchange.errors import ExchangeError, NotFound, Refused
 from exchange.translating import later
 from indicators.ending import deciding, recalling, released
+from indicators.models import Ending
 from partners.portal.access import page, show
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
 _IDS = 20
+#: Of so many, the newest that were carried out, the list says who holds them still.
+_WITH_RECEIPTS = 10
+#: So long after it was carried out the page of one renews itself, while it can come back or an instance holds it.
+_RENEWED = timedelta(days=1)
 _FIELDS = ("detector", "version", "since", "until", "campaign", "ids")
 _LABELS = {
     "since": later("Pushed from"),
@@ -52,10 +59,16 @@ def recalls(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         viewer,
         "indicators/recalls.html",
         here="portal-recalls",
-        recalls=recalling.listed(viewer),
+        recalls=_with_receipts(viewer, recalling.listed(viewer)),
         problem=problem,
         typed=typed,
     )
+
+
+def _with_receipts(viewer: Viewer, found: list[recalling.Listed]) -> list[tuple[recalling.Listed, Any]]:
+    """Each with its receipts, which are read of the newest alone; None where there are none."""
+    told = released.of_several(viewer, [one.recall for one in found if one.recall.ending][:_WITH_RECEIPTS])
+    return [(one, told.get(one.recall.pk)) for one in found]
 
 
 @require_safe
@@ -65,10 +78,11 @@ def recall(request: HttpRequest, viewer: Viewer, recall_id: UUID) -> HttpRespons
     viewer.require(Scope.PUBLISH)
     found = recalling.find(viewer, recall_id)
     told = released.of(viewer, found)
+    part = "#progress" if request.headers.get("HX-Request") == "true" else ""
     return show(
         request,
         viewer,
-        "indicators/recall.html",
+        f"indicators/recall.html{part}",
         here="portal-recalls",
         recall=found,
         asked=[(label, _said(name, found.asked[name])) for name, label in _LABELS.items() if found.asked.get(name)],
@@ -76,9 +90,16 @@ def recall(request: HttpRequest, viewer: Viewer, recall_id: UUID) -> HttpRespons
         ids=recalling.ids_of(found, at_most=_IDS),
         more=max(0, len(found.holdings) - _IDS),
         receipts=told,
-        holding=None if told is None else round(100 * told.holding),
+        live=_moves(found.ending, told),
         may_finish=found.ending is not None and deciding.may_confirm(viewer, found.ending),
     )
+
+
+def _moves(ending: Ending | None, told: released.Receipts | None) -> bool:
+    """Whether the page may say something else in a moment."""
+    if ending is None or ending.state == Ending.State.UNDONE or ending.at < clock.now() - _RENEWED:
+        return False
+    return ending.state == Ending.State.DISARMED or (told is not None and told.holding > 0)
 
 
 @require_POST

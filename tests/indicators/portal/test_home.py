@@ -194,7 +194,9 @@ def test_what_confirms_ours_is_one_quiet_line(cast):
     made = [making.account_pattern(tlp_word="green") for _ in range(2)]
     build.publish(cast.viewer("aster"), *made, everyone=True)
     for who in (cast.borealis, cast.cygnus):
-        giving.give(build.viewer_of(who, Scope.READ, Scope.REACT), made[0]["id"], opinion="agree", reason="confirmed_here")
+        giving.give(
+            build.viewer_of(who, Scope.READ, Scope.REACT), made[0]["id"], opinion="agree", reason="confirmed_here"
+        )
     found = lines(signed_in(cast.aster))
     assert has(found, "2 opinions confirm ours", "by Cygnus, Borealis", "See 2")
     assert not has(lines(signed_in(cast.borealis)), "confirm ours")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 
@@ -10,6 +12,9 @@ from indicators.opinions import appealing
 from indicators.stix import drafts, making
 from partners.scopes import Role
 from tests import build
+from tests.indicators.api.caller import Caller
+from tests.indicators.api.test_delta import Subscriber
+from tests.indicators.ending.test_recalling import acked
 
 pytestmark = pytest.mark.django_db
 
@@ -46,6 +51,38 @@ def test_a_person_finds_recalls_and_brings_back(cast, browser):
     assert b"final at" not in undone
     assert Holding.unrestricted.get().state == "live"
     assert browser.post(f"{where}act", {"do": "else"}).status_code == 422
+
+
+def test_the_list_and_the_page_say_who_holds_it_still_as_receipts_come_in(cast, browser):
+    build.a_ring(cast.aster, cast.cygnus, slug="circle")
+    made = build.an_indicator()
+    build.publish(cast.viewer("aster"), made, groups=("ring", "circle"))
+    agents = [Subscriber(Caller(cast.keys[name])) for name in ("borealis", "cygnus")]
+
+    def acknowledge(*some):
+        for agent in some:
+            agent.catch_up()
+            acked(agent.caller, agent.cursor, "one")
+
+    def said():
+        part = browser.get(where, headers={"HX-Request": "true"}).content.decode()
+        listed = browser.get("/organisation/recalls/").content.decode()
+        assert "<html" not in part
+        return re.search(r"(\d+) % of instances, each", part)[1], re.search(
+            r"(\d+ %|no) ?(of )?instances? hold", listed
+        )[1]
+
+    acknowledge(*agents)
+    browser.post("/organisation/recalls/", {"ids": made["id"]})
+    where = f"/organisation/recalls/{Recall.unrestricted.get().pk}/"
+    assert "hx-trigger" not in browser.get(where).content.decode().partition('id="progress"')[2].partition(">")[0]
+    browser.post(f"{where}act", {"do": "carry-out"})
+    assert f'hx-get="{where}" hx-trigger="every 5s"' in browser.get(where).content.decode()
+    assert said() == ("100", "100 %")
+    acknowledge(agents[0])
+    assert said() == ("50", "50 %")
+    acknowledge(agents[1])
+    assert said() == ("0", "no")
 
 
 @pytest.mark.slow
