@@ -26,7 +26,8 @@ from partners.viewer import Viewer
 FEWEST = 2
 #: An instance that was silent for so long before the recall is not waited for.
 _ALIVE = timedelta(days=7)
-#: Of very many holdings so many are looked for, evenly over all: they went at places next to each other. In a list fewer.
+#: Of very many holdings so many are looked for, evenly over all: they went at places next to each other. In a list
+#: fewer.
 _MOST_LOOKED_FOR, _LOOKED_FOR_IN_A_LIST = 2_000, 100
 _TENTHS = 10
 

@@ -19,7 +19,7 @@ from partners.viewer import Viewer
 
 
 def systems(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
-    """Agents that differ, lag or are silent, endpoints and connections that fail, messages that failed. Four queries."""
+    """Agents, endpoints and connections that ail, and messages that could not be delivered. Four queries."""
     yield from _agents(viewer)
     yield from _endpoints(viewer)
     yield from _connections(viewer)

@@ -40,8 +40,8 @@ class Item:
     connection or of a schedule of reports, or the id of a subscription. `says`: of an opinion its reason or `confirms`
     or `dissents`, of an appeal its reason, of a match what is equal (a subkind), of a campaign its name, of a recall
     nothing, of an agent `differs`, `lags` or `silent`, of an endpoint `failing` or `given-up`, of a connection
-    `failing`, of a schedule `ended`. `by` is the name of the other partner as the viewer is shown it, empty where none is. `did` is, of
-    a campaign, what became of it since, of the kinds of its history; empty where it only changed.
+    `failing`, of a schedule `ended`. `by` is the name of the other partner as the viewer is shown it, empty where none
+    is. `did` is, of a campaign, what became of it since, of the kinds of its history; empty where it only changed.
     """
 
     kind: str
