@@ -9,15 +9,15 @@ from django.db import connection, transaction
 
 
 @contextmanager
-def another_store() -> Iterator[None]:
-    """An empty database beside the tests' own, with all that this process says to it.
+def another_store(*, like: str = "template1") -> Iterator[None]:
+    """A database beside the tests' own, empty or a copy of another, with all that this process says to it.
 
-    What migrates backwards does not leave a store as it was.
+    What migrates backwards, or divides the log, does not leave a store as it was.
     """
     name = connection.settings_dict["NAME"]
     with connection.cursor() as cursor:
         cursor.execute("DROP DATABASE IF EXISTS exchange_before WITH (FORCE)")
-        cursor.execute("CREATE DATABASE exchange_before")
+        cursor.execute(f'CREATE DATABASE exchange_before TEMPLATE "{like}"')
     _connect_to("exchange_before")
     try:
         yield

@@ -8,6 +8,8 @@ import django.db.models.manager
 from django.db import migrations, models
 from django.db.models import Q
 
+WHY = "Before 1.0, with a release that stops everything: rows of the log that name networks stay locked to the end."
+
 # `kind` is what a value is compared as. No row for what is neither, and for networks wider than may be listed.
 _SPAN = """
 CREATE FUNCTION exchange_span(kind text, said text, OUT net inet, OUT ends inet, OUT low integer, OUT high integer)

@@ -2,6 +2,8 @@
 
 from django.db import migrations
 
+WHY = "Before 1.0: one short statement over clusters of ten accounts and more; clustering waits for it."
+
 _LOOK = """
 UPDATE indicators_cluster SET due = statement_timestamp() WHERE due IS NULL AND NOT dirty AND accounts >= 10
 """

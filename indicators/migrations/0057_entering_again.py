@@ -3,6 +3,8 @@
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
+WHY = "Before 1.0: no log was divided yet."
+
 
 class Migration(migrations.Migration):
     atomic = False

@@ -2,6 +2,8 @@
 
 from django.db import migrations, models
 
+WHY = "No row is read or written: the words of `state` are Django's alone."
+
 
 class Migration(migrations.Migration):
     dependencies = [("indicators", "0060_indexes_beside_who_writes")]

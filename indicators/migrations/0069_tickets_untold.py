@@ -2,6 +2,8 @@
 
 from django.db import migrations, models
 
+WHY = "Before 1.0: the index is made of the tickets that are open, while who writes one waits."
+
 
 class Migration(migrations.Migration):
     dependencies = [("indicators", "0068_logs_of_peers")]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import migrations, models
 
+WHY = "Before 1.0: rows of sets that move by themselves stay locked to the end, and who tells of them waits."
+
 
 class Migration(migrations.Migration):
     """Columns that are empty so far, and moments that differ for rows of one set that were told in one."""

@@ -22,12 +22,13 @@ from exchange import assets, incarnation, starting
 LOCK_MS = 2_000
 _PAUSE_S = 1.0
 _TRIES = 60
-# But for those that somebody makes at this moment.
+# But for those that somebody makes at this moment, and that of a divided log, which goes on from the parts it has.
 _HALF_MADE = """
-SELECT i.indexrelid::regclass::text FROM pg_index i
-WHERE NOT i.indisvalid
+SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE NOT i.indisvalid AND c.relkind = 'i'
   AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid)
 """
+_UNRECORDED = "SELECT relname FROM pg_class WHERE relkind = 'i' AND relname = ANY(%s)"
 
 
 class WholeOrNotAtAll(MigrationExecutor):
@@ -120,7 +121,7 @@ class Command(BaseCommand):
         with connection.cursor() as cursor:
             cursor.execute(_HALF_MADE)
             half_made = [name for (name,) in cursor.fetchall()]
-            cursor.execute("SELECT indexname FROM pg_indexes WHERE indexname = ANY(%s)", [_unrecorded_indexes()])
+            cursor.execute(_UNRECORDED, [_unrecorded_indexes()])
             half_made += [connection.ops.quote_name(name) for (name,) in cursor.fetchall()]
             for name in half_made:
                 cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
