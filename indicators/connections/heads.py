@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -32,6 +33,9 @@ log = get_logger()
 
 #: So often the head is asked for; a head is published once a minute at most.
 EVERY = timedelta(minutes=5)
+#: What is handed out is in the log of an exchange after two hours and a quarter at most: the hour of the reading, and
+#: its longest interval of heads. A log that does not grow for so long is not the one that it writes.
+MOST_OWED = timedelta(hours=6)
 #: Of each connection so many heads are kept.
 _KEPT = 500
 _NOT_THERE = frozenset({400, 404, 410, 422})
@@ -40,6 +44,8 @@ _MOST_AHEAD = timedelta(minutes=10)
 _MOST_SIZE = 2**63 - 1
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 _UNREAD = "What it says of its log cannot be read."
+_OLDER = "It shows an older head of its log than it did before."
+_FROZEN = "Its log stands still: it hands out objects, and for six hours has written down nothing of that."
 
 
 class Alarm(StrEnum):
@@ -69,16 +75,32 @@ def look(turn: Turn, credential: str) -> None:
     kept = newest(one)
     head = _head(one, credential, kept)
     alarm = judged(head, kept, key=bytes.fromhex(one.log_key))
+    if alarm is None and kept is not None:
+        _require_news(one, head, kept)
     with transaction.atomic():
-        said = {"log_seen_at": clock.now(), "log_alarm": alarm or ""}
+        grew = kept is None or head.size > kept.size
+        said: dict[str, Any] = {"log_seen_at": clock.now(), "log_alarm": alarm or ""}
+        if alarm is None and grew:
+            said["log_owed_at"] = None
         if not turn.held().update(**said):
             raise Lost
         if alarm is not None:
             _raise_alarm(one, alarm, head, kept)
-        elif kept is None or head.size > kept.size:
+        elif grew:
             _keep(one, head)
     if alarm is not None:
         raise Trouble(WORDS[alarm], needs_person=True)
+
+
+def _require_news(one: Connection, head: offline.Head, kept: PeerHead) -> None:
+    """Raises Trouble, for now, where a head is older than what is kept, or for too long the same while objects come.
+
+    It goes by our clock and by sizes: what the other server says of times may be as wrong as its log.
+    """
+    if head.size < kept.size:
+        raise Trouble(_OLDER)
+    if head.size == kept.size and one.log_owed_at is not None and clock.now() - one.log_owed_at > MOST_OWED:
+        raise Trouble(_FROZEN)
 
 
 def newest(one: Connection) -> PeerHead | None:
@@ -95,7 +117,7 @@ def checked(some: Iterable[Connection]) -> set[UUID]:
 def judged(head: offline.Head, kept: PeerHead | None, *, key: bytes) -> Alarm | None:
     """What is wrong with a head, beside the one that is kept; None where the log only grew.
 
-    A smaller one that was signed before the kept one is old news, from a copy that lags; one signed later is not.
+    A smaller one that was signed before the kept one is no alarm: it may come from a copy that lags (`_require_news`).
     """
     text = statements.head_text(size=head.size, root=head.root.hex(), at=head.at)
     if head.key != statements.key_id(key) or not statements.is_signed(text, signature=head.signature, public_key=key):

@@ -279,7 +279,7 @@ def _trust(one: Connection, key: str) -> None:
     """
     if one.log_alarm in (heads.Alarm.FORKED, heads.Alarm.WENT_BACK) or not (key and one.log_key):
         heads.forget(one)
-    one.log_key, one.log_alarm, one.log_seen_at = key, "", None
+    one.log_key, one.log_alarm, one.log_seen_at, one.log_owed_at = key, "", None, None
 
 
 def _strictest(tlp: Tlp) -> Tlp:

@@ -58,7 +58,7 @@ def _take_page(turn: Turn, page: taxii.Page, server: taxii.Server) -> None:
         raise Trouble("It gives the same page again and again.")
     with transaction.atomic():
         taking.take(turn, [*definitions, *read])
-        turn.keep()
+        turn.keep(handed=bool(page.objects))
 
 
 def _after(place: dict[str, Any], page: taxii.Page) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from exchange import clock
 from indicators.connections.remote import Later, Trouble
 from indicators.models import Connection
 from partners.keys.auth import viewer_of_connection
@@ -95,15 +96,20 @@ class Turn:
         one = self.connection
         return Connection.unrestricted.filter(pk=one.pk, claimed_until=one.claimed_until)
 
-    def keep(self) -> None:
-        """Write the place and the counts, in the transaction that did the work. Raises Lost."""
+    def keep(self, *, handed: bool = False) -> None:
+        """Write the place and the counts, in the transaction that did the work. Raises Lost.
+
+        `handed`: the other server handed objects out, which an exchange writes down in its log.
+        """
         row = self.held().select_for_update(no_key=True).first()
         if row is None:
             raise Lost
         fresh = self.counts - self._kept
         row.counts = {name: row.counts.get(name, 0) + fresh[name] for name in {*row.counts, *fresh}}
         row.place, row.last_batch = self.place, self.batch or row.last_batch
-        row.save(update_fields=["place", "counts", "last_batch"])
+        if handed and row.log_key:
+            row.log_owed_at = row.log_owed_at or clock.now()
+        row.save(update_fields=["place", "counts", "last_batch", "log_owed_at"])
         self._kept, self.kept = Counter(self.counts), True
 
     def words(self, trouble: Trouble | None) -> str:

@@ -64,6 +64,9 @@ class Connection(models.Model):
         help_text="What is wrong with that log (`heads.Alarm`): nothing passes.",
     )
     log_seen_at = models.DateTimeField(null=True, help_text="When that log was looked at last.")
+    log_owed_at = models.DateTimeField(
+        null=True, help_text="When objects came first of which the newest head of that log cannot know."
+    )
     place = models.JSONField(default=dict, help_text="How far it has come, in the words of its kind.")
     due_at = models.DateTimeField(default=clock.now)
     claimed_until = models.DateTimeField(null=True)

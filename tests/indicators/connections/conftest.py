@@ -2,6 +2,7 @@
 
 import pytest
 
+from exchange import clock
 from indicators.connections import keeping, running
 from indicators.connections.keeping import Wish
 from indicators.models import Connection
@@ -58,4 +59,16 @@ def run():
         assert running.run_next()
         return Connection.unrestricted.get(pk=one.pk)
 
+    return go
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """Let so much time pass, added to what passed before; until then time stands still."""
+    moments = [clock.now()]
+
+    def go(time):
+        moments.append(moments[-1] + time)
+
+    monkeypatch.setattr(clock, "now", lambda: moments[-1])
     return go

@@ -20,7 +20,7 @@ from indicators.connections import heads, keeping
 from indicators.connections.heads import Alarm
 from indicators.models import Connection, PeerHead
 from indicators.telling import inbox
-from partners.log import logkeys, transparency
+from partners.log import logkeys, reads, transparency
 from partners.models import AuditRecord
 from tests import build
 from tests.indicators.connections.test_pulling import a_net, own
@@ -270,6 +270,89 @@ def test_what_cannot_be_read_is_no_alarm_and_lets_nothing_pass(cast, watched, ru
     assert (one.log_alarm, one.failures) == ("", 1)
     assert stix["id"] not in own(cast.viewer("cygnus"))
     assert not AuditRecord.objects.filter(verb="connection.alarmed").exists()
+
+
+def published(cast):
+    stix = a_net()
+    build.publish(cast.viewer("aster"), stix, groups=("ring",))
+    return stix["id"]
+
+
+def nothing_came_yet(one):
+    Connection.unrestricted.filter(pk=one.pk).update(log_owed_at=None)
+
+
+def test_an_older_head_than_the_one_that_is_kept_lets_nothing_pass_until_it_is_gone(cast, watched, run, peer):
+    came = published(cast)
+    peer.answers = {"?first=9": said({}, 404), "log/head": said(as_document(head(leaves(4), minute=-1)))}
+    one = looked(run, watched)
+    assert (one.log_alarm, one.failures, sizes(one)) == ("", 1, [9]), "no alarm: a copy may lag"
+    assert "older head" in one.outcome
+    assert one.log_seen_at is None, "looked at anew by the next run"
+    assert came not in own(cast.viewer("cygnus"))
+    peer.answers = {"log/head": said(as_document(head(leaves(9))))}
+    one = run(one)
+    assert one.failures == 0
+    assert came in own(cast.viewer("cygnus"))
+
+
+def test_a_log_that_stands_still_while_objects_come_is_trouble_and_is_told(cast, cygnus, watched, run, peer, passes):
+    nothing_came_yet(watched)
+    first = published(cast)
+    one = looked(run, watched)
+    assert first in own(cast.viewer("cygnus"))
+    passes(heads.MOST_OWED)
+    second = published(cast)
+    one = looked(run, one)
+    assert one.failures == 0
+    assert second in own(cast.viewer("cygnus")), "until then: it is written down within two hours and a quarter"
+    passes(timedelta(seconds=1))
+    third = published(cast)
+    for failures in (1, 2, 3):
+        one = looked(run, one)
+        assert (one.log_alarm, one.failures) == ("", failures)
+    assert "stands still" in one.outcome
+    assert third not in own(cast.viewer("cygnus"))
+    assert [item for item in inbox.inbox(cygnus, since=NOON - timedelta(days=9_999)) if item.kind == "connection"]
+
+    peer.answers["log/head"] = said(as_document(head(leaves(9), minute=9_999)))
+    assert looked(run, one).failures == 4, "signed anew, it is the same log"
+    peer.answers["log/head"] = said(as_document(head(leaves(10), minute=1, first=9)))
+    one = looked(run, one)
+    assert one.failures == 0
+    assert third in own(cast.viewer("cygnus"))
+
+
+def test_a_quiet_log_of_which_nothing_comes_is_no_trouble(watched, run, passes):
+    nothing_came_yet(watched)
+    passes(timedelta(hours=7))
+    one = looked(run, watched)
+    assert one.failures == 0, one.outcome
+
+
+def test_whoever_gives_the_key_anew_waits_anew_for_a_log_that_stands_still(cast, cygnus, watched, run, passes):
+    published(cast)
+    one = looked(run, watched)
+    passes(timedelta(hours=7))
+    assert looked(run, one).failures == 1
+    keeping.change(cygnus, one.pk, {"log_key": base64.b64encode(bytes(KEY.verify_key)).decode()})
+    one = run(one)
+    assert one.failures == 0, one.outcome
+
+
+def test_an_exchange_writes_down_what_it_hands_out_in_time(cast, pulls, run, theirs, passes):
+    """With nothing else to be written: the peer of these tests is an exchange."""
+    published(cast)
+    grow(cast)
+    one = run(pulls(log_key=theirs))
+    assert one.log_owed_at is not None
+    before = heads.newest(one).size
+    passes(timedelta(hours=2, minutes=15))
+    reads.write_gathered()
+    reads.close()
+    transparency.seal()
+    one = looked(run, one)
+    assert heads.newest(one).size > before
 
 
 def test_a_head_that_the_other_exchange_does_not_know_any_more_is_a_log_that_lost_it(watched, run, peer):
