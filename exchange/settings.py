@@ -209,9 +209,10 @@ SECURE_CSP = {
     "form-action": [CSP.SELF],
     "frame-ancestors": [CSP.NONE],
     "base-uri": [CSP.NONE],
-    # Text becomes markup by one policy alone (`static/exchange/trusted.js`), and never a script.
+    # Text becomes markup by one policy alone, which passes what htmx was answered (`static/exchange/trusted.js`); text never
+    # becomes a script, and of scripts named at run time there is one, the worker (`static/exchange/tokens.js`). No default.
     "require-trusted-types-for": ["'script'"],
-    "trusted-types": ["default"],
+    "trusted-types": ["htmx", "worker"],
 }
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"

@@ -8,7 +8,7 @@
 "use strict";
 
 // A worker has its own policy (Trusted Types): its scripts come from our own origin alone.
-self.trustedTypes?.createPolicy("default", {
+const own = self.trustedTypes?.createPolicy("worker", {
   createScriptURL: (address) => (new URL(address, self.location.href).origin === self.location.origin ? address : null),
 });
 
@@ -61,7 +61,7 @@ const read = (lines) => ({
 
 self.addEventListener("message", async ({ data }) => {
   if (data.load) {
-    importScripts(...data.load.scripts);
+    importScripts(...data.load.scripts.map((address) => own?.createScriptURL(address) ?? address));
     normalForms.load(await (await fetch(data.load.tables)).json());
     postMessage({ loaded: true });
     return;

@@ -11,6 +11,15 @@ self.tokens = (() => {
   let number = 0;
   let keys = null;
 
+  // Of scripts that are named at run time there is one, the worker's (Trusted Types): the one that the page names, of our own origin.
+  const policy = self.trustedTypes?.createPolicy("worker", {
+    createScriptURL: (asked) => {
+      if (asked === place.dataset.worker && new URL(asked, location.href).origin === location.origin) return asked;
+      throw new TypeError("This is not the script of the worker.");
+    },
+  });
+  const address = (asked) => policy?.createScriptURL(asked) ?? asked;
+
   // What the worker could not do, in words.
   const FAILED = {
     answer: gettext("The answer of the key service does not prove that it is one to these values. Nothing is tokenised."),
@@ -21,7 +30,7 @@ self.tokens = (() => {
     if (pool.length) return Promise.all(pool.map((one) => one.ready));
     const count = Math.min(4, Math.max(1, navigator.hardwareConcurrency || 2));
     for (let at = 0; at < count; at += 1) {
-      const worker = new Worker(place.dataset.worker);
+      const worker = new Worker(address(place.dataset.worker));
       const asked = new Map();
       const ready = new Promise((resolve, reject) => {
         worker.addEventListener("message", ({ data }) => {
