@@ -129,3 +129,8 @@ def _is_admin(user: User) -> bool:
 
 def _other_admins(user: User) -> QuerySet[User]:
     return User.objects.filter(partner=user.partner_id, role=Role.ADMIN, is_active=True).exclude(pk=user.pk)
+
+
+def choose_single_keys(user: User, *, on: bool) -> None:
+    """Whether single keys act on this person's own pages: how pages work for them, so no record of the log."""
+    User.objects.filter(pk=user.pk).update(single_keys=on)

@@ -33,6 +33,9 @@ class User(AbstractUser):
     id = models.BigIntegerField(primary_key=True, default=_random_id, help_text="Drawn: a count would tell of others.")
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="users", null=True)
     role = models.CharField(max_length=12, choices=Role, default=Role.ANALYST)
+    single_keys = models.BooleanField(
+        default=True, db_default=True, help_text="Whether single keys act on the portal's pages (WCAG 2.1.4)."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(Lower("username"), name="one_user_per_name_in_whatever_case")]

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", views.account, name="account"),
     path("theme/", views.theme, name="theme"),
     path("language/", views.language, name="language"),
+    path("single-keys/", views.single_keys, name="single-keys"),
     path("login/", allauth.login, name="account_login"),
     path("login/passkey/", passkeys.login_webauthn, name="mfa_login_webauthn"),
     path("login/second-factor/", codes.authenticate, name="mfa_authenticate"),

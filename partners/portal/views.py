@@ -1,13 +1,14 @@
-"""Who am I: the person, the partner, its groups; and the theme and the language of the pages."""
+"""Who am I: the person, the partner, its groups; and the theme, the language and the keys of the pages."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange import themes, translating
 from partners.groups import directory
-from partners.identity import factors, sessions, signing_on
+from partners.identity import factors, people, sessions, signing_on
 from partners.portal.access import page, show
 from partners.portal.confirming import person
 from partners.scopes import ROLE_SCOPES, Role
@@ -50,6 +51,14 @@ def language(request: HttpRequest) -> HttpResponseBase:
     """Choose one of the languages that there are, or the browser's choice, for this browser."""
     chosen = request.POST.get("language", "")
     return _kept(request, settings.LANGUAGE_COOKIE_NAME, chosen if chosen in dict(translating.choices()) else "")
+
+
+@require_POST
+@page
+def single_keys(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """Say whether single keys act on one's own pages, in whatever browser; Enter, Tab and Escape always do."""
+    people.choose_single_keys(person(request), on=request.POST.get("keys") == "on")
+    return redirect("account")
 
 
 def _kept(request: HttpRequest, cookie: str, chosen: str) -> HttpResponseBase:

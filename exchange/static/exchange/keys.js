@@ -1,4 +1,5 @@
-// Keys: / finds, g and a letter goes, j k move, x chooses, a goes to the acts, Enter opens, ? shows all. None works while somebody types.
+// Keys: / finds, g and a letter goes, j k move, x chooses, a goes to the acts, Enter opens, ? shows all. None works while somebody
+// types, and no single letter, digit or sign for whoever turned them off (WCAG 2.1.4).
 
 const typing = (target) => target.closest("input:not([type='checkbox'], [type='radio']), textarea, select, [contenteditable]");
 const rows = () => [...document.querySelectorAll("[data-list] [data-open]")].filter((row) => row.offsetParent);
@@ -32,6 +33,7 @@ document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") event.target.blur();
     return;
   }
+  if (event.key.length === 1 && document.body.dataset.keys === "off") return;
   if (Date.now() - going < 1500) {
     going = 0;
     const place = document.querySelector(`[data-go="${CSS.escape(event.key.toLowerCase())}"]`);
@@ -46,7 +48,8 @@ document.addEventListener("keydown", (event) => {
     location.assign(chosen().dataset.open);
   } else if (named && named.offsetParent) {
     event.preventDefault();
-    if (named.matches("input:not([type='checkbox'])")) named.focus();
+    // What says something in the partner's name is only gone to: Enter says it.
+    if (named.matches("input:not([type='checkbox'])") || (named.form && named.type === "submit")) named.focus();
     else named.click();
   }
 });

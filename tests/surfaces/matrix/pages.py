@@ -130,6 +130,7 @@ ROWS: dict[str, Row] = {
     "key-act": Row("/organisation/keys/{key}/act", "owner", method="post", absent="/organisation/keys/aaaaaaaa/act"),
     "theme": Row("/account/theme/", "all", method="post"),
     "language": Row("/account/language/", "all", method="post"),
+    "single-keys": Row("/account/single-keys/", "person", method="post"),
     "words": Row("/words.js", "all"),
     "start": Row("/", "person"),
     "recent": Row("/recent", "person"),

@@ -258,6 +258,7 @@ def _forms() -> Iterator[Ask]:
 
     yield form("/account/theme/", theme="dark")
     yield form("/account/language/", language="en")
+    yield form("/account/single-keys/", keys="off")
     yield form("/organisation/settings", do="default-audience", default="named", groups="ring")
     yield form("/organisation/leaving", do="offer", heir="cygnus")
     yield form("/organisation/leaving", do="withdraw")

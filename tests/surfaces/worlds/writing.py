@@ -97,6 +97,7 @@ PAGES: dict[str, tuple[str, ...] | Why] = {
     "portal-report-schedule-act": ("report-schedule PATCH", "report-schedule DELETE"),
     "theme": _OWN_LOOK,
     "language": _OWN_LOOK,
+    "single-keys": _OWN_LOOK,
     "invitation": Why("by its verb, as its session begins: " + _SIGN_IN),
     **dict.fromkeys(
         ("sign-on", "factors", "passkey-options", "password", "password-reset-link", "end-sessions", "unlink"),
