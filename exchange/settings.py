@@ -209,8 +209,8 @@ SECURE_CSP = {
     "form-action": [CSP.SELF],
     "frame-ancestors": [CSP.NONE],
     "base-uri": [CSP.NONE],
-    # Text becomes markup by one policy alone, which passes what htmx was answered (`static/exchange/trusted.js`); text never
-    # becomes a script, and of scripts named at run time there is one, the worker (`static/exchange/tokens.js`). No default.
+    # Text becomes markup by one policy alone, which passes what htmx was answered (`static/exchange/trusted.js`); it
+    # never becomes a script, and the one script named at run time is the worker (`static/exchange/tokens.js`).
     "require-trusted-types-for": ["'script'"],
     "trusted-types": ["htmx", "worker"],
 }
