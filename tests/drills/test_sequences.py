@@ -2,7 +2,8 @@
 
 Of each operation alone `tests/indicators/api/test_description.py` tries made-up requests; here a made id, cursor or key
 goes on into the next request. The seed is fixed, so that a run repeats; EXCHANGE_SEED sets another one, and what failed
-under it is kept in `tests/fuzz/sequences` by hypothesis, to be tried first from then on. Commit what lies there.
+under it is in `.data/fuzz/sequences`, tried first until it is mended. Hypothesis forgets it then: copy it before that
+to `tests/fuzz/sequences`, of which nothing is forgotten, and commit it with what mends it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections, transaction
 from hypothesis import HealthCheck, seed, settings
-from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.database import DirectoryBasedExampleDatabase, MultiplexedDatabase, ReadOnlyDatabase
 from hypothesis.stateful import run_state_machine_as_test
 from schemathesis import checks
 from schemathesis.config import SchemathesisConfig
@@ -28,7 +29,8 @@ from tests import build
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
-KEPT = Path(__file__).parents[1] / "fuzz" / "sequences"
+ROOT = Path(__file__).parents[2]
+FOUND, KEPT = ROOT / ".data" / "fuzz" / "sequences", ROOT / "tests" / "fuzz" / "sequences"
 SEED = int(os.environ.get("EXCHANGE_SEED", "19"))
 #: How many sequences, and how many requests in each.
 SEQUENCES, STEPS = int(os.environ.get("EXCHANGE_SEQUENCES", "25")), 12
@@ -41,6 +43,13 @@ CONFORM = [
 ]
 
 schemathesis.serializer.alias("application/x-ndjson", "text/plain")
+
+
+def known(found: Path, kept: Path) -> MultiplexedDatabase:
+    """Sequences that fail, and those that once did."""
+    return MultiplexedDatabase(
+        DirectoryBasedExampleDatabase(found), ReadOnlyDatabase(DirectoryBasedExampleDatabase(kept))
+    )
 
 
 @pytest.fixture
@@ -89,7 +98,7 @@ def test_an_answer_is_as_described_whatever_was_asked_before(in_process):
         max_examples=SEQUENCES,
         stateful_step_count=STEPS,
         deadline=None,
-        database=DirectoryBasedExampleDatabase(KEPT),
+        database=known(FOUND, KEPT),
         suppress_health_check=list(HealthCheck),
         print_blob=True,
     )
@@ -97,3 +106,13 @@ def test_an_answer_is_as_described_whatever_was_asked_before(in_process):
     run_state_machine_as_test(machine, settings=tried)
     assert len(asked) >= 20, asked
     assert followed, "no request went on from an answer before it"
+
+
+def test_what_is_kept_is_tried_when_it_is_mended_too(tmp_path):
+    found, kept = tmp_path / "found", tmp_path / "kept"
+    DirectoryBasedExampleDatabase(kept).save(b"drill", b"once")
+    both = known(found, kept)
+    both.save(b"drill", b"now")
+    for sequence in (b"once", b"now"):
+        both.delete(b"drill", sequence)  # as hypothesis does with what fails no more
+    assert set(both.fetch(b"drill")) == {b"once"}

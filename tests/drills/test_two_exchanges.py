@@ -96,8 +96,18 @@ def test_an_exchange_pulls_from_another_whose_log_is_proven_and_gives_nothing_ba
         assert secret["id"] not in ids(ours, BOREALIS)
         assert "Its log is checked." in admin.get(acts)
         push_back(admin, theirs, collection)
-        until(lambda: "Nothing new" in admin.get(acts) or "came-in" in admin.get(acts))
+        until(lambda: is_over(row_of(admin.get(acts), "back")))
         assert ids(theirs, BOREALIS)[shared["id"]] == "aster", "it did not come back as somebody else's"
+
+
+def row_of(page: str, name: str) -> str:
+    """What the page of connections says of the one of this name."""
+    return next(row for row in page.split("<li>") if f">{name}</b>" in row)
+
+
+def is_over(row: str) -> bool:
+    """Whether a run of it found nothing that may go out."""
+    return "Nothing new." in row or "came-in" in row
 
 
 def collection_of(demo: Demo, number: int, group: str) -> str:
