@@ -73,7 +73,7 @@ def campaign(request: HttpRequest, viewer: Viewer, campaign_id: UUID) -> HttpRes
     asked = Parameters(request, known=("open", "at", "days"))
     one = statements.visible(viewer, campaign_id)
     opened = asked.words("open")
-    days = asked.choice("days", "", of=("", *map(str, lanes.SPANS)))
+    span = asked.choice("days", "", of=("", *lanes.SPANS, lanes.ALL))
     (document,) = viewing.documents(viewer, [one])
     drawn = drawing.drawn(viewer, campaign_id, opened=opened)
     names, now = viewing.names(viewer, one.group_id), clock.now()
@@ -98,10 +98,10 @@ def campaign(request: HttpRequest, viewer: Viewer, campaign_id: UUID) -> HttpRes
             drawn.graph["timeline"],
             drawn.marks.labs,
             history,
-            days=int(days or lanes.span_of(drawn.marks.labs, now)),
+            span=span or lanes.span_of(drawn.marks.labs, now),
             now=now,
         ),
-        spans=[(1, gettext("24 h")), (7, gettext("7 d")), (42, gettext("6 w"))],
+        spans=[("1", gettext("24 h")), ("7", gettext("7 d")), ("42", gettext("6 w")), (lanes.ALL, gettext("All"))],
         history=history,
         **viewing.elsewhere(viewer, one),
         linked=[(pk, names[pk]) for pk in map(_id_of, document["linked"]) if pk in names],

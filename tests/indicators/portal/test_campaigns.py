@@ -3,6 +3,7 @@
 import json
 import re
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -241,17 +242,62 @@ def test_the_timeline_begins_with_the_shortest_span_that_shows_all():
     def begun(*days):
         return [marks.Lab(str(one), "", False, 1, 0, [], clock.rfc3339(now - timedelta(days=one)), 0) for one in days]
 
-    assert lanes.span_of(begun(0.5, 0.1), now) == 1
-    assert lanes.span_of(begun(0.5, 3), now) == 7
-    assert lanes.span_of(begun(60), now) == 42
+    assert lanes.span_of(begun(0.5, 0.1), now) == "1"
+    assert lanes.span_of(begun(0.5, 3), now) == "7"
+    assert lanes.span_of(begun(60), now) == lanes.ALL
 
 
 def test_the_timeline_has_a_lane_for_each_lab_and_leaves_out_what_is_older():
     now = clock.now()
     steps = [clock.rfc3339(now - timedelta(days=days)) for days in (60, 3, 0)]
-    timeline = {"grain": "day", "steps": steps, "lanes": [{"lab": "lab-0", "seen": ["10^1", "10^2", "0"]}]}
+    timeline = {"grain": "day", "steps": steps, "lanes": [{"lab": "lab-0", "seen": ["10^1", "10^2", "0"]}],
+                "growth": ["10^1", "10^2", "10^2"]}  # fmt: skip
     labs = marks.of(a_graph(), own_name="Aster", opened=()).labs
-    drawn = lanes.lay_out(timeline, labs, [], days=42, now=now)
+    drawn = lanes.lay_out(timeline, labs, [], span="42", now=now)
     assert [[bar.count for bar in lane.bars] for lane in drawn.lanes] == [[100], []]
     assert [lane.lab.name for lane in drawn.lanes] == ["Aster", "Lab 1"]
     assert all(lanes.LEFT <= bar.x <= lanes.WIDTH for lane in drawn.lanes for bar in lane.bars)
+
+
+def test_the_timeline_can_be_seen_whole_with_its_growth_in_a_picture_and_in_words():
+    now = clock.now().replace(minute=0, second=0, microsecond=0)
+    days = (200, 60, 3)
+    steps = [clock.rfc3339(now - timedelta(days=one)) for one in days]
+    seen = {"lab-0": ["10^1", "10^2", "0"], "lab-1": ["0", "0", "10^3"]}
+    timeline = {
+        "grain": "day",
+        "steps": steps,
+        "lanes": [{"lab": lab, "seen": counts} for lab, counts in seen.items()],
+        "growth": ["10^1", "10^2", "10^3"],
+    }
+    labs = [replace(lab, first_seen=steps[0]) for lab in marks.of(a_graph(), own_name="Aster", opened=()).labs]
+    whole = lanes.lay_out(timeline, labs, [], span=lanes.ALL, now=now)
+    assert [[bar.count for bar in lane.bars] for lane in whole.lanes] == [[10, 100], [1_000]]
+    assert [(row.at, row.seen, row.total) for row in whole.twin] == [
+        (now - timedelta(days=3), [("Lab 1", 1_000)], 1_000),
+        (now - timedelta(days=60), [("Aster", 100)], 100),
+        (now - timedelta(days=200), [("Aster", 10)], 10),
+    ]
+    assert [total for _, _, total in whole.growth.labels] == [10, 100], "the last has no room for a label"
+    assert whole.growth.last == 1_000
+    heights = [float(y) for y in re.findall(r"V([0-9.]+)", whole.growth.line)]
+    assert heights == sorted(heights, reverse=True)
+    assert whole.growth.line.startswith(f"M{float(lanes.LEFT)} ")
+    assert whole.cut is None
+    week = lanes.lay_out(timeline, labs, [], span="7", now=now)
+    assert [row.total for row in week.twin] == [1_000]
+    assert week.growth.labels[0][::2] == (lanes.LEFT, 100), "what came before is at the edge"
+    older = [replace(lab, first_seen=clock.rfc3339(now - timedelta(days=300))) for lab in labs]
+    assert lanes.lay_out(timeline, older, [], span=lanes.ALL, now=now).cut == now - timedelta(days=200)
+
+
+def test_the_timeline_of_the_page_has_a_table_that_says_the_same(pool):
+    client, address = browser(pool.partners["aster"]), f"/campaigns/{pool.campaign.pk}"
+    page = text(client.get(f"{address}?days=all"))
+    table = page.partition('id="lanes-twin"')[2].partition("</details>")[0]
+    assert re.search(r"<td>Aster ~ [0-9]+, Lab 1 ~ [0-9]+, Lab 2 ~ [0-9]+", table)
+    assert "All by then" in table
+    assert 'class="growth"' in page
+    first = page.partition('class="first"')[2].partition("</title>")[0]
+    assert re.search(r"first seen in the hour from \d+ [A-Z][a-z]{2} \d{4} \d\d:00 UTC", first)
+    assert client.get(f"{address}?days=3").status_code == 422
