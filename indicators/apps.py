@@ -13,10 +13,11 @@ class IndicatorsConfig(AppConfig):
         """Add this application's numbers to the operator's metrics, and have changes of sight told in the log."""
         from exchange import health, proving  # noqa: PLC0415 - models are there only now
         from indicators import measuring  # noqa: PLC0415
+        from indicators.campaigns import terms  # noqa: PLC0415
         from indicators.connections import keeping  # noqa: PLC0415
         from indicators.ending import leaving  # noqa: PLC0415
         from indicators.log import changes  # noqa: PLC0415
-        from indicators.publishing import quarantine  # noqa: PLC0415
+        from indicators.publishing import awaiting, quarantine  # noqa: PLC0415
         from indicators.sight import resighting  # noqa: PLC0415
         from indicators.telling import subscribing  # noqa: PLC0415
         from partners import sight  # noqa: PLC0415
@@ -27,7 +28,11 @@ class IndicatorsConfig(AppConfig):
 
         if measuring.gauges not in health.GAUGES:
             health.GAUGES.append(measuring.gauges)
-        proving.GROWING["changes"] = changes.head
+        proving.GROWING |= {
+            "changes": changes.head,
+            "places of evidence": terms.places,
+            "pushes for a second person": awaiting.held_so_far,
+        }
         proving.SEALED |= {
             "credentials of connections": keeping.openers,
             "quarantined objects": quarantine.openers,

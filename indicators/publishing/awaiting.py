@@ -178,6 +178,11 @@ def keep(
     return held
 
 
+def held_so_far() -> int:
+    """How many were ever kept, decided or not: it only grows."""
+    return HeldBatch.unrestricted.count()
+
+
 def waiting(viewer: Viewer) -> list[HeldBatch]:
     """What waits for a second person of the viewer's partner, oldest first."""
     viewer.require(Scope.PUBLISH)

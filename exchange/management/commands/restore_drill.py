@@ -56,7 +56,7 @@ class Command(StoreCommand):
 
     def _point(self) -> tuple[dict[str, int], datetime]:
         """What is acknowledged now, a moment after it, and a transaction after that moment, received by the archive."""
-        seen = proving.witness()
+        seen = proving.witness() | proving.mark()
         with connection.cursor() as cursor:
             cursor.execute("SELECT clock_timestamp()")
             (at,) = cursor.fetchone()
