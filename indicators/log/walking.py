@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from math import ceil
+from math import ceil, sqrt
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
@@ -49,6 +49,9 @@ _WIDER = 8
 _DENSE = 4
 #: Where it is known how many places a row takes, so much is added for chance.
 _SPARE, _ROOM = 1.25, 3.0
+#: Where `n` rows told of how many are passed over for each, so many times as far is read as it takes by that: 1 and
+#: this by the root of `n`, three deviations of a number that is counted.
+_CHANCE = 3.0
 #: By the index of traits, after the first stretch: a block, and at most so many places at a time.
 _BLOCK, _MOST_PLACES = 1 << BLOCK_BITS, 64 << BLOCK_BITS
 #: And at least so many rows of it are taken.
@@ -388,7 +391,7 @@ def walk(
         rows = max(limit + 1 - len(walked.page), _LEAST_ROWS) if sparse else min(rows * _WIDER, _MOST_ROWS)
         if walked.page:  # as many as it took so far for each that was found, and some for chance
             wanted = (limit + 1 - len(walked.page)) * looked_at / len(walked.page)
-            rows = min(rows, max(ceil(wanted * _ROOM), _LEAST_ROWS))
+            rows = min(rows, max(ceil(wanted * (1 + _CHANCE / sqrt(len(walked.page)))), _LEAST_ROWS))
         # Where much passes, or the next are likely within a block, reading on takes less than finding all that it has.
         near = (sifted and count * _DENSE >= read) or (
             page and (limit + 1 - len(walked.page)) * read <= _BLOCK * len(page)

@@ -148,21 +148,19 @@ def _place(asked: Asked, viewer: Viewer) -> int | None:
 
 
 def _narrowest(viewer: Viewer, asked: Asked) -> tuple[tuple[chips.Chip, int, bool] | None, bool]:
-    """Of a filter that lets nothing through the part without which most would be there, and how many. A query each.
+    """Of a filter that lets nothing through the part without which most would be there, and how many. One query.
 
     Of few of the newest alone. The second value tells whether it is known that there is nothing without any of them.
     """
     parts = chips.chips(asked.shown.tree)
     if not 1 <= len(parts) <= _MOST_PARTS:
         return None, False
-    best, cut = None, False
-    for part in parts:
-        without = replace(asked, shown=filters.Filter(chips.without(asked.shown.tree, part.place)))
-        there = listing.counted(viewer, without.selection, at_first=True)
-        cut = cut or there.cut
-        if there.all and (best is None or there.all > best[1]):
-            best = (part, there.all, there.cut)
-    return best, best is None and not cut
+    shown = [filters.Filter(chips.without(asked.shown.tree, part.place)) for part in parts]
+    there = listing.counted_each(viewer, [replace(asked, shown=one).selection for one in shown])
+    part, most = max(zip(parts, there, strict=True), key=lambda one: one[1].count)
+    if most.count:
+        return (part, most.count, most.cut), False
+    return None, not any(one.cut for one in there)
 
 
 _MOST_PARTS = 6

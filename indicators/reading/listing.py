@@ -7,6 +7,7 @@ cost the same however much there is, and nothing that others do unseen moves the
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -17,7 +18,7 @@ from uuid import UUID
 from exchange.sql import ask
 from indicators import living
 from indicators.feeds import tree
-from indicators.feeds.filters import Filter
+from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import walking
 from indicators.reading import Statement, newest, page, selecting
 from indicators.reading.selecting import Selection
@@ -303,7 +304,35 @@ def _tallied(viewer: Viewer, wanted: Sequence[Filter], *, most: int) -> list[Tal
     return [Tally(count, row[-1] > most) for count in row[:-1]]
 
 
+def counted_each(viewer: Viewer, wanted: Sequence[Selection]) -> list[Tally]:
+    """How many of the newest fit each of these, which differ in their filters and words alone. One look for all.
+
+    A part that several of the filters have is asked once of each row.
+    """
+    asked = [tree.conjuncts(one.worded.tree) for one in wanted]
+    columns: list[str] = []
+    parameters: dict[str, Any] = {}
+    for place, part in enumerate(parts := list(dict.fromkeys(itertools.chain(*asked)))):
+        condition, more = Filter(part).sql(viewer, prefix=f"part{place}_")
+        columns.append(f"(TRUE {condition}) AS part{place}")
+        parameters |= more
+    rest, more = selecting.conditions(viewer, replace(wanted[0], filter=EVERYTHING, words=""))
+    counts = [" AND ".join(f"part{parts.index(part)}" for part in one) or "TRUE" for one in asked]
+    sql = _COUNTED_EACH.format(
+        columns=", ".join(columns), counts=", ".join(f"count(*) FILTER (WHERE {one})" for one in counts), rest=rest
+    )
+    looking = _looking(viewer, parameters | more, most=LOOKED_AT_FIRST)
+    (row,) = ask(sql, looking, settings=walking.IN_ORDER)
+    return [Tally(count, row[-1] > LOOKED_AT_FIRST) for count in row[:-1]]
+
+
 _INDICATORS = Filter.of(types=("indicator",))
+# OFFSET 0 keeps PostgreSQL from asking a part anew for each count.
+_COUNTED_EACH = f"""
+WITH RECURSIVE {_LOOKED}
+SELECT {{counts}}, (SELECT count(*) FROM newest) FROM looked h {_NEWEST_VERSION}
+CROSS JOIN LATERAL (SELECT {{columns}} OFFSET 0) said WHERE TRUE {{rest}}
+"""
 _TALLIED = f"""
 WITH RECURSIVE {_LOOKED}
 SELECT {{counts}}, (SELECT count(*) FROM newest) FROM looked h {_NEWEST_VERSION}

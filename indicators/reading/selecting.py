@@ -78,6 +78,11 @@ class Selection:
     unmarked: bool = False  # only what has no mark
     feed_set: int | None = None  # only what this set of the viewer's holds, by its places and moments (`feeds.proving`)
 
+    @property
+    def worded(self) -> Filter:
+        """The filter with the words that are looked for."""
+        return self.filter.within(_words(self)) if self.words else self.filter
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -171,8 +176,7 @@ def _held(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: Sequenc
 
 def _starts(viewer: Viewer, wanted: Selection, *, limit: int) -> tuple[str, dict[str, Any]]:
     """Where to begin but with the log: the keys of few holdings. Empty where there are many; one query to know."""
-    asked = wanted.filter.within(_words(wanted)) if wanted.words else wanted.filter
-    starts, parameters = asked.starts(viewer)
+    starts, parameters = wanted.worded.starts(viewer)
     if not starts.keys:
         return "", {}
     common = _IS_COMMON.format(words=starts.words) if starts.words else "FALSE"

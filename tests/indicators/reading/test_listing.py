@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from uuid import uuid4
 
 import pytest
 
@@ -31,6 +32,37 @@ def test_who_else_says_a_value_is_asked_of_fewer(monkeypatch):
     assert not listing.counted(viewer, Selection(filter=plain)).cut
     assert listing.counted(viewer, Selection(filter=closely)).cut
     assert listing.ordered(viewer, Selection(filter=closely), by="left", down=False, offset=0, limit=9).cut
+
+
+_EACH = (
+    "kind:account-pattern tlp:red",
+    "kind:account-pattern publishers:>=2",
+    "-kind:account-pattern severity:critical",
+    "(severity:critical or publishers:>=2) from:others",
+    "type:campaign",
+    "words:relay kind:account-pattern",
+    "",
+)
+
+
+def test_each_of_several_is_counted_as_it_is_alone_in_one_look(monkeypatch, django_assert_num_queries):
+    cast = build.the_cast()
+    card = making.payment_fingerprint()
+    made = [making.account_pattern(name=f"A relay {number}") for number in range(4)]
+    build.publish(cast.viewer("borealis"), *made, card, making.prompt_signature(extension={"severity": "critical"}))
+    build.publish(cast.viewer("cygnus"), card | {"id": f"indicator--{uuid4()}"})
+    build.publish(cast.viewer("cygnus"), making.account_pattern(name="Of a relay, unseen"), partners=("dorado",))
+    viewer = cast.viewer("aster")
+    wanted = [Selection(filter=Filter(spelling.read_text(text)), living=True) for text in _EACH]
+    wanted.append(Selection(filter=wanted[0].filter, words="relay", living=True))
+    for first in (100, 2):
+        monkeypatch.setattr(listing, "LOOKED_AT_FIRST", first)
+        alone = [listing.counted(viewer, one, at_first=True) for one in wanted]
+        with django_assert_num_queries(4):  # its audiences, then the look between its settings
+            each = listing.counted_each(viewer, wanted)
+        assert each == [listing.Tally(one.all, one.cut) for one in alone]
+        assert len({one.count for one in each}) > 2
+        assert {one.cut for one in each} == {first == 2}
 
 
 def test_versions_are_read_only_where_a_filter_asks_for_them():

@@ -103,8 +103,9 @@ _WORDED = Filter(tree.term("words", ["relay"]))
         lambda viewer: listing.counted(viewer, Selection(filter=_WORDED)),
         lambda viewer: listing.ordered(viewer, Selection(filter=_WORDED), by="severity", down=True, offset=0, limit=2),
         lambda viewer: listing.tallied(viewer, [_WORDED]),
+        lambda viewer: listing.counted_each(viewer, [Selection(words="relay"), Selection(filter=_WORDED)]),
     ],
-    ids=["counted", "counted by a filter", "sorted", "a view's count"],
+    ids=["counted", "counted by a filter", "sorted", "a view's count", "each of several"],
 )
 def test_what_is_counted_is_found_by_its_keys_however_much_there_is(stored, ask):
     cast, _ = stored
