@@ -24,6 +24,9 @@ LATELY = timedelta(days=14)
 BEHIND = timedelta(minutes=5)
 _MOST = 100
 
+#: What a receipt counts: in force, would be, left out as nobody may block it, and rows that the agent does not know.
+REPORTED = ("blocked", "shadow", "suppressed", "skipped")
+
 State = Literal["differs", "silent", "lags", "in step"]
 #: The worst first.
 STATES: tuple[State, ...] = ("differs", "silent", "lags", "in step")
@@ -80,6 +83,7 @@ class Instance:
     late: tuple[Late, ...]  # parts of it that lack what it fetched
     narrowed: bool  # its key sees some groups only, so its set is one of its own
     behind_since: datetime | None = None
+    place: int = 0  # of its set: what was told up to it is applied there
 
     @property
     def state(self) -> State:
@@ -96,6 +100,11 @@ class Instance:
         if self.state != "lags" or self.behind_since is None:
             return False
         return self.behind_since <= clock.now() - BEHIND
+
+    @property
+    def report(self) -> list[tuple[str, int]]:
+        """What its policy makes of the entries of its set, by the words of its receipt that it says anything for."""
+        return [(word, self.counts[word]) for word in REPORTED if self.counts.get(word)]
 
     @property
     def late_words(self) -> str:
@@ -131,7 +140,9 @@ def instances(viewer: Viewer, *, feed: UUID | Literal["any"] | None = "any") -> 
 
 
 def _instance(row: tuple[Any, ...]) -> Instance:
-    name, feed_id, feed_name, version, behind, equal, lag_s, at, counts, late, set_count, total, scope, since = row
+    name, feed_id, feed_name, version, behind, equal, lag_s, at, counts, late, set_count, total, scope, since, place = (
+        row
+    )
     return Instance(
         name=name,
         feed_id=feed_id,
@@ -147,6 +158,7 @@ def _instance(row: tuple[Any, ...]) -> Instance:
         set_hash=bytes(total).hex(),
         narrowed=not scope.endswith(";"),
         behind_since=since,
+        place=place,
     )
 
 
@@ -156,7 +168,7 @@ _RECEIPTS = """
 SELECT r.instance, s.feed_id, f.name, r.version, s.place - r.place, r.equal, r.lag_s, r.at, r.counts::text,
        r.late::text, s.count, s.total, s.scope,
        (SELECT f.told_at FROM indicators_inforce f
-        WHERE f.feed_set_id = s.id AND f.place > r.place ORDER BY f.place LIMIT 1)
+        WHERE f.feed_set_id = s.id AND f.place > r.place ORDER BY f.place LIMIT 1), r.place
 FROM indicators_feedset s
 JOIN indicators_receipt r ON r.feed_set_id = s.id
 LEFT JOIN indicators_feed f ON f.id = s.feed_id

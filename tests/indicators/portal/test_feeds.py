@@ -147,6 +147,23 @@ def test_instances_stand_by_feed_the_worst_first(cast):
     assert f"/subscriptions/feeds/{feed.pk}" in home, "the inbox leads to the feed that ails"
 
 
+def test_each_instance_says_its_place_its_hash_and_all_parts_of_its_report(cast):
+    client = signed_in(cast.aster)
+    feed = a_feed(client)
+    an_instance(cast, feed, "a-equal", counts={"blocked": 3, "shadow": 96, "suppressed": 2, "skipped": 1})
+    an_instance(cast, feed, "b-behind", place=3, equal=None)
+    an_instance(cast, feed, "c-other", equal=False)
+    page = text(client.get(f"/subscriptions/feeds/{feed.pk}"))
+    rows = page.partition('id="agents"')[2].partition("<tbody>")[2].partition("</tbody>")[0].split("</tr>")
+    told = {
+        name: " ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in rows for name in "abc" if f">{name}-" in row
+    }
+    assert "equal 00000000 at place 5" in told["a"]
+    assert "3 blocked 96 would be 2 suppressed 1 skipped" in told["a"]
+    assert "not compared at place 3" in told["b"]
+    assert "not 00000000 at place 5" in told["c"]
+
+
 def test_parts_of_an_instance_that_are_late_show_at_the_feed_and_at_home(cast):
     client = signed_in(cast.aster)
     feed = a_feed(client)
