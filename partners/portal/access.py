@@ -167,7 +167,9 @@ def _elsewhere(request: HttpRequest, to: Callable[[str], HttpResponseRedirect]) 
 
 def show(request: HttpRequest, viewer: Viewer, template: str, *, here: str, **context: Any) -> HttpResponse:
     """A page of the portal; `here` is its place in the side bar (`places`)."""
-    return render(request, template, {"viewer": viewer, "here": here, "frame": places.frame(viewer, here), **context})
+    route = (request.resolver_match and request.resolver_match.url_name) or ""
+    frame = places.frame(viewer, here, route=route)
+    return render(request, template, {"viewer": viewer, "here": here, "frame": frame, **context})
 
 
 def framed(request: HttpRequest) -> dict[str, Any]:

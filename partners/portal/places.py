@@ -130,6 +130,16 @@ AREAS: tuple[Area, ...] = (
 )
 
 
+#: The chapters of pages below a place that have one of their own, by route.
+CHAPTERS = {
+    "account": "people",
+    "act": "judgement#recall-your-own-mistake",
+    "indicator": "portal#one-object",
+    "judging": "judgement#give-an-opinion",
+    "report": "log#report-packages",
+}
+
+
 def all_of(viewer: Viewer) -> list[PageLink]:
     """Every page that the viewer may go to, each with the picture of its place."""
     found = _open(WORK, viewer)
@@ -144,8 +154,8 @@ def _open(pages: tuple[PageLink, ...], viewer: Viewer) -> list[PageLink]:
     return [page for page in pages if page.scope in viewer.scopes and page.of in able]
 
 
-def frame(viewer: Viewer, here: str) -> dict[str, Any]:
-    """What the side bar and the head of a page show: the places, and the pages beside this one."""
+def frame(viewer: Viewer, here: str, *, route: str = "") -> dict[str, Any]:
+    """What the side bar and the head of a page show: the places, the pages beside this one, and its chapter."""
     work = _open(WORK, viewer)
     areas = []
     beside: list[PageLink] = []
@@ -162,5 +172,5 @@ def frame(viewer: Viewer, here: str) -> dict[str, Any]:
         "beside": beside,
         "bottom": [place for place in work if place.at_bottom][:4],
         "label": next((place.label for place in [*beside, *work] if place.name == here), ""),
-        "docs": next((place.docs for place in [*beside, *work] if place.name == here), ""),
+        "docs": CHAPTERS.get(route) or next((place.docs for place in [*beside, *work] if place.name == here), ""),
     }

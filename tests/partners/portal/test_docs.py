@@ -57,12 +57,15 @@ def test_what_is_no_chapter_is_not_found(cast):
 def test_a_page_leads_to_its_chapter(cast):
     assert 'href="/docs/portal#feeds"' in text(signed_in(cast.aster).get("/subscriptions"))
     assert 'href="/docs/portal"' in text(signed_in(cast.aster).get("/"))
+    assert text(signed_in(cast.aster).get("/account/")).count('href="/docs/people"') == 2, (
+        "beside the name, and in its menu"
+    )
 
 
 def test_every_page_of_the_portal_leads_to_its_chapter():
     pages = [*places.WORK, *(page for area in places.AREAS for page in area.pages)]
-    for page in pages:
-        name, _, anchor = page.docs.partition("#")
+    for route, docs in [*((page.route, page.docs) for page in pages), *places.CHAPTERS.items()]:
+        name, _, anchor = docs.partition("#")
         found = handbook.find(name)
-        assert found, page.route
-        assert not anchor or f'id="{anchor}"' in found.body, (page.route, page.docs)
+        assert found, route
+        assert not anchor or f'id="{anchor}"' in found.body, (route, docs)
