@@ -174,7 +174,17 @@ def kind_words(name: str) -> str:
     return str(_KIND_WORDS.get(name, _OTHERS))
 
 
-@register.filter
+@register.simple_tag
+def due(moment: datetime) -> SafeString:
+    """The one form of a deadline: how long is left, the exact time with its zone on hover."""
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time>',
+        moment.isoformat(),
+        f"{moment:%Y-%m-%d %H:%M}",
+        until(moment),
+    )
+
+
 def until(moment: datetime) -> str:
     """How long is left until a deadline: `in 3 h 38 min`, `by Thu 3 Dec`."""
     minutes = int((moment - clock.now()).total_seconds() // 60)

@@ -87,7 +87,7 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
         may_judge=Scope.REACT in viewer.scopes and any(not one.own for one in judged),
         is_campaign=stix_id.startswith("campaign--"),
         reasons=words.REASONS_OF_CAMPAIGNS if stix_id.startswith("campaign--") else words.REASONS,
-        sighted=sighted,
+        sighted=[(one, life.hour_of(one.first_seen), life.hour_of(one.last_seen)) for one in sighted],
         life=_life(versions, beside, judged, sighted) if first["said"].kind else None,
         statements=merged,
         matches=[(each, [end for end in each.ends if end.stix_id != stix_id]) for each in found],

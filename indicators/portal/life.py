@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from django.utils.translation import gettext
@@ -126,3 +126,9 @@ def _moment(said: Any) -> datetime | None:
 
 
 _MIDDLE = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
+
+
+def hour_of(said: Any) -> datetime | None:
+    """The hour in which a moment of an object lies, by its beginning, UTC; None where it is no moment."""
+    moment = _moment(said)
+    return moment and moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

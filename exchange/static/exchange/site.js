@@ -74,14 +74,22 @@ document.addEventListener("htmx:configRequest", (event) => {
   for (const name of Object.keys(asked)) if (asked[name] === "") delete asked[name];
 });
 
-// Failures are said, and taken back when things work again.
-document.addEventListener("htmx:sendError", () => trouble(gettext("The exchange does not answer. What you see may be old.")));
+// Failures are said, with how old the page is, and taken back when things work again. It is as new as what renews it.
+let asOf = Date.now();
+const age = () => {
+  const told = { at: new Date(asOf).toISOString().slice(11, 16), minutes: Math.floor((Date.now() - asOf) / 60000) };
+  return interpolate(gettext("As of %(at)s UTC, %(minutes)s min ago."), told, true);
+};
+document.addEventListener("htmx:sendError", () => trouble(`${gettext("The exchange does not answer.")} ${age()}`));
 document.addEventListener("htmx:responseError", (event) => {
   const id = event.detail.xhr.getResponseHeader("X-Request-ID");
-  trouble(interpolate(gettext("That did not work (%(status)s). What you see may be old. Request %(id)s."), { status: event.detail.xhr.status, id: id ?? gettext("unknown") }, true));
+  const said = { status: event.detail.xhr.status, id: id ?? gettext("unknown") };
+  trouble(`${interpolate(gettext("That did not work (%(status)s). Request %(id)s."), said, true)} ${age()}`);
 });
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.detail.successful) trouble("");
+  if (!event.detail.successful) return;
+  trouble("");
+  if (event.target.hasAttribute("data-live") && !event.target.closest("#side")) asOf = Date.now();
 });
 
 // "3 min" grows old: said as the server says it (`brief`, `brief_hour` in house.py), which writes the day of what is older.

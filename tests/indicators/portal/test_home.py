@@ -65,6 +65,7 @@ def test_what_ends_this_week_leads_to_the_list_of_it(cast):
 def test_keys_and_bases_that_end_and_invitations_ask_the_admin_alone(cast):
     ApiKey.objects.filter(partner=cast.aster).update(expires_at=clock.now() + timedelta(days=4))
     admin, analyst = signed_in(cast.aster), signed_in(cast.aster, role=Role.ANALYST)
+    assert re.search(r'<time datetime="[^"]+" title="[0-9-]+ [0-9:]+ UTC">by [A-Z]', text(admin.get("/?show=systems")))
     assert has(lines(admin, "systems"), "API key", "ends", "Rotate")
     assert not has(lines(analyst, "systems"), "API key")
     other = signed_in(cast.cygnus)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import timedelta
 
@@ -40,6 +41,11 @@ def test_the_page_tells_who_said_what_when(cast):
         "It ends",
     ):
         assert words in line, words
+    seen = shown.partition("Seen by Borealis")[2].partition("</li>")[0]
+    hours = re.findall(
+        r"(first|last) <time [^>]+ title=\"in the hour from [0-9-]+ [0-9]{2}:00 UTC\">(this hour|~ 2 h)<", seen
+    )
+    assert hours == [("first", "~ 2 h"), ("last", "this hour")], seen
     assert line.index("Published by Aster") < line.index("False positive"), "a judgement moves no publication"
     outside = text(signed_in(cast.borealis).get(f"/indicators/{ours['id']}"))
     assert "Published by Aster" in outside
