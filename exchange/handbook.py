@@ -20,15 +20,18 @@ from markdown_it.token import Token
 PLACE = Path(__file__).parent / "docs"
 #: The order in which they are read: part by part.
 PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Begin", ("start", "portal", "people", "keys")),
+    ("Begin", ("start", "concepts", "portal", "people", "keys")),
     ("What is shared", ("vocabulary", "tokens", "partners", "attribution", "door", "stix", "formats")),
     ("What becomes of it", ("judgement", "campaigns", "feeds", "log")),
     ("For machines", ("client", "api", "delta", "agent", "lab", "taxii", "taxii-conformance", "connections")),
-    ("For the operator", ("operating", "threats")),
+    ("Trust", ("security", "threats", "legal")),
+    ("For the operator", ("operating",)),
 )
 DECISIONS = "adr"
 #: Where chapters find their pictures, as a file that is read in the repository does.
 _PICTURES = "../static/exchange/docs/"
+#: Characters that a passage shows before what was found; as many follow.
+_AROUND = 80
 _NAME = re.compile(r"[a-z0-9-]+")
 
 
@@ -41,21 +44,31 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """What stands below a heading, as plain text in one line; `heading` is None before the first one."""
+
+    heading: Heading | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Chapter:
-    """One page: its name in the address, its title, its headings, and what it says as HTML."""
+    """One page: its name in the address, its title, its headings, what it says as HTML, and as text to be searched."""
 
     name: str
     title: str
     headings: tuple[Heading, ...]
     body: str
+    sections: tuple[Section, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found: a chapter, and of its headings those that hold the words."""
+    """What a search found: a chapter, the headings of what holds the words, and a passage where only the text does."""
 
     chapter: Chapter
     headings: tuple[Heading, ...]
+    passage: str = ""
 
 
 def find(name: str) -> Chapter | None:
@@ -77,15 +90,41 @@ def contents() -> tuple[tuple[str, tuple[Chapter, ...]], ...]:
 
 
 def search(words: str) -> list[Found]:
-    """Chapters whose title or headings hold all the words, whatever their case; those by their title first."""
+    """Chapters that hold all the words, whatever their case: in their title first, then in a heading, then in one section."""
     wanted = words.lower().split()
-    found = []
-    for chapter in (chapter for _, chapters in contents() for chapter in chapters):
-        in_title = all(word in chapter.title.lower() for word in wanted)
-        headings = tuple(one for one in chapter.headings if all(word in one.title.lower() for word in wanted))
-        if wanted and (in_title or headings):
-            found.append((not in_title, Found(chapter, headings)))
-    return [one for _, one in sorted(found, key=lambda each: each[0])]
+    if not wanted:
+        return []
+    ranked = [_ranked(chapter, wanted) for _, chapters in contents() for chapter in chapters]
+    return [found for rank, found in sorted(filter(None, ranked), key=lambda one: one[0])]
+
+
+def _ranked(chapter: Chapter, wanted: Sequence[str]) -> tuple[int, Found] | None:
+    """What of a chapter holds the words, and how far behind it stands; None where nothing does."""
+    in_title = _holds(chapter.title, wanted)
+    headings = tuple(one for one in chapter.headings if _holds(one.title, wanted))
+    if in_title or headings:
+        return (0 if in_title else 1), Found(chapter, headings)
+    sections = [one for one in chapter.sections if _holds(one.text, wanted)]
+    if not sections:
+        return None
+    titled = tuple(one.heading for one in sections if one.heading)
+    return 2, Found(chapter, titled, _passage(sections[0].text, wanted))
+
+
+def _holds(text: str, wanted: Sequence[str]) -> bool:
+    lower = text.lower()
+    return all(word in lower for word in wanted)
+
+
+def _passage(text: str, wanted: Sequence[str]) -> str:
+    """Some words around the first one that was found."""
+    at = max(0, text.lower().find(wanted[0]) - _AROUND)
+    begins = text.find(" ", at) + 1 if at else 0
+    ends = begins + 2 * _AROUND
+    said = text[begins:ends]
+    if ends < len(text):
+        said = f"{said.rpartition(' ')[0]} …"
+    return f"… {said}" if begins else said
 
 
 @cache
@@ -93,13 +132,33 @@ def _rendered(name: str, path: Path) -> Chapter:
     reader = MarkdownIt("commonmark", {"html": False}).enable(["table"])
     tokens = reader.parse(path.read_text(encoding="utf-8"))
     headings = tuple(_anchored(tokens))
+    sections = tuple(_sections(tokens))
     _linked(tokens, name)
     _boxed(tokens)
     titles = [one.title for one, level in headings if level == "h1"]
     first = next((place for place, one in enumerate(tokens) if one.type == "heading_close"), -1)
     body = str(reader.renderer.render(tokens[first + 1 :], reader.options, {}))
     inner = tuple(one for one, level in headings if level == "h2")
-    return Chapter(name, titles[0] if titles else name, inner, body)
+    return Chapter(name, titles[0] if titles else name, inner, body, sections)
+
+
+def _sections(tokens: Sequence[Token]) -> Iterator[Section]:
+    """The text of a chapter, heading of the second level by heading; read before anything is changed for the page."""
+    heading: Heading | None = None
+    said: list[str] = []
+    for place, token in enumerate(tokens):
+        if token.type == "heading_open" and token.tag == "h2":
+            yield Section(heading, " ".join(" ".join(said).split()))
+            heading, said = Heading(_text(tokens[place + 1]), str(token.attrGet("id"))), []
+        elif token.type == "inline":
+            said.append("".join(_plain(one) for one in token.children or ()))
+        elif token.type in {"fence", "code_block"}:
+            said.append(token.content)
+    yield Section(heading, " ".join(" ".join(said).split()))
+
+
+def _plain(token: Token) -> str:
+    return token.content if token.type in {"text", "code_inline"} else " " if token.type.endswith("break") else ""
 
 
 def _anchored(tokens: Sequence[Token]) -> Iterator[tuple[Heading, str]]:

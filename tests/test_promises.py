@@ -1,4 +1,4 @@
-"""Each promise of SECURITY.md names the tests that hold it, and each of these tests is there."""
+"""Each promise of the security model names the tests that hold it, and each of these tests is there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TEST = re.compile(r"^ *def (test_\w+)\(", re.MULTILINE)
 def promises() -> list[tuple[str, list[str]]]:
     return [
         (number, re.findall(r"`(test_\w+)`", held))
-        for number, _, held in _ROW.findall((ROOT / "SECURITY.md").read_text())
+        for number, _, held in _ROW.findall((ROOT / "exchange/docs/security.md").read_text())
     ]
 
 

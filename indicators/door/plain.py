@@ -1,7 +1,7 @@
 """Under `closed-facts`: bytes, numbers, dates and addresses that a schema lets pass and that could spell a text.
 
 A schema reads the value. Who reads the bytes also sees how it is written: blanks, escapes, decimals that round away,
-the year 3999. What remains sayable is counted in SECURITY.md ("What remains sayable").
+the year 3999. What remains sayable is counted in exchange/docs/security.md ("What remains sayable").
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def recent(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @require_safe
 @page
 def pulse(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """The figures, and arrivals by the hour, once for a page."""
+    """The figures, and arrivals by the hour: a part of Home, or a page of its own for who has no script."""
     mine = Scope.PUBLISH in of_kind(viewer.kind)  # who only reads has nothing of its own
     asked = [one for one in _FIGURES if mine or "from:mine" not in one[1]]
     filters = [Filter(spelling.read_text(text)) for _, text, _ in asked]
@@ -119,7 +119,7 @@ def pulse(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     return show(
         request,
         viewer,
-        "indicators/pulse.html",
+        "indicators/pulse.html" if request.headers.get("HX-Request") == "true" else "indicators/figures.html",
         here="start",
         figures=[(name, text, says, count) for (name, text, says), count in zip(asked, counts, strict=True)],
         least=_LEAST_PUBLISHERS,

@@ -122,15 +122,21 @@ def _changed_meanwhile(request: HttpRequest, viewer: Viewer, stale: Stale) -> Ht
     )
 
 
-#: What mail programs and chats add to links: no page has a parameter of these names.
-_STRANGERS = ("utm_", "mc_", "fbclid", "gclid", "msclkid")
+#: What mail programs, chats and search engines add to links: no page has a parameter of these names.
+_STRANGERS = frozenset(
+    "_ga _gl _hsenc _hsmi _ke dclid fbclid gad_source gbraid gclid gclsrc igshid li_fat_id mkt_tok msclkid rdt_cid ref ref_src"
+    " si srsltid ttclid twclid vero_id wbraid yclid".split()
+)
+#: And names that begin so.
+_STRANGERS_BEGIN = ("utm_", "mc_", "pk_", "mtm_", "hsa_")
 
 
 def _without_strangers(request: HttpRequest) -> None:
     """Forget what others added to the address; what else a page does not know is still refused."""
-    if any(name.startswith(_STRANGERS) for name in request.GET):
+    strange = [name for name in request.GET if name in _STRANGERS or name.startswith(_STRANGERS_BEGIN)]
+    if strange:
         kept = request.GET.copy()
-        for name in [name for name in kept if name.startswith(_STRANGERS)]:
+        for name in strange:
             del kept[name]
         request.GET = kept  # type: ignore[assignment]
 

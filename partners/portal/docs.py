@@ -1,4 +1,4 @@
-"""The documentation in the product: a page for each chapter, and a search in titles and headings."""
+"""The documentation in the product: a page for each chapter, and a search in them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from partners.viewer import Viewer
 @require_safe
 @page
 def contents(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """All chapters, or those that hold the words (`q`) in their title or a heading."""
+    """All chapters, or those that hold the words (`q`) in their title, a heading or one section."""
     words = Parameters(request, known=("q",)).text("q")[:100]
     return show(
         request,

@@ -70,13 +70,41 @@ def test_no_other_file_is_a_chapter(name):
     assert handbook.find(name) is None
 
 
+def test_the_issues_chapters_are_there():
+    """For each user, what the words mean, what is promised, and what counsel asks."""
+    assert {"start", "concepts", "vocabulary", "api", "taxii", "agent", "lab", "delta"} <= {*CHAPTERS}
+    assert {"security", "operating", "legal"} <= {*CHAPTERS}
+    assert "What remains sayable" in [one.title for one in handbook.find("security").headings]
+
+
 def test_titles_and_headings_are_searched_whatever_their_case():
-    assert [one.chapter.name for one in handbook.search("REST api")] == ["api"]
+    assert handbook.search("REST api")[0].chapter.name == "api"
     assert "feeds" in [one.chapter.name for one in handbook.search("filters")]
     (found,) = [one for one in handbook.search("flood breaker") if one.chapter.name == "judgement"]
     assert [one.anchor for one in found.headings] == ["the-flood-breaker"]
     assert handbook.search("xyzzy") == []
     assert handbook.search("  ") == []
+
+
+def test_words_of_a_text_are_found_with_their_section_and_a_passage_after_titles_and_headings():
+    assert handbook.search("idempotency-key xyzzy") == [], "all words, in one section"
+    found = {one.chapter.name: one for one in handbook.search("idempotency-key")}
+    assert "api" in found
+    for one in found.values():
+        if one.passage:
+            assert "idempotency-key" in one.passage.lower()
+            assert len(one.passage) <= 170
+            assert not any("idempotency-key" in heading.title.lower() for heading in one.headings)
+    ranks = [bool(one.passage) for one in handbook.search("webhook")]
+    assert ranks == sorted(ranks), "titles and headings first"
+    assert True in ranks
+    assert False in ranks
+
+
+def test_every_section_that_is_found_has_its_place_on_the_page():
+    for one in handbook.search("the"):
+        anchored = anchors(one.chapter.name)
+        assert {heading.anchor for heading in one.headings} <= anchored, one.chapter.name
 
 
 def test_pictures_are_there_small_and_told_in_words():

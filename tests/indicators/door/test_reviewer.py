@@ -1,6 +1,6 @@
 """Somebody who read only the schemas of closed facts tries to say a price, a name or a plan through what they admit.
 
-Each attempt is refused, or goes through a channel that SECURITY.md names.
+Each attempt is refused, or goes through a channel that the security model names.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ SHUT = {
     "an identity's name": of("identity", name="John Smith"),
     "a reason in words": of("opinion", explanation="they charge 40"),
 }
-#: What goes through, by the row of SECURITY.md that names it.
+#: What goes through, by the row of security.md that names it.
 NAMED = {
     "values of tokens": saying("email", tokens=[token("2026q4", value="39")]),
     "| ids |": of("grouping", object_refs=[an_id("indicator") for _ in range(300)]),
@@ -168,13 +168,13 @@ def test_what_was_tried_is_refused_and_not_repeated(tried):
 @pytest.mark.parametrize("channel", NAMED)
 def test_what_goes_through_is_named_with_its_bits(channel):
     assert judged(NAMED[channel]) is None
-    security = Path(__file__).parents[3].joinpath("SECURITY.md").read_text()
+    security = Path(__file__).parents[3].joinpath("exchange/docs/security.md").read_text()
     assert channel in security.partition("## What remains sayable")[2].partition("\n## ")[0]
 
 
 #: What a price, a name, a count and a plan may be written as; numbers beside.
 SAYINGS = ("39.99 USD", "3999", "John Smith", "2027-03-01T00:00:00Z", "boycott", "2027q1", 3999, 39.99, -3999, 1e300)
-#: Where some of these pass: texts that a second person reads, and dates within their bounds (rows of SECURITY.md).
+#: Where some of these pass: texts that a second person reads, and dates within their bounds (rows of security.md).
 READ_OR_BOUNDED = ("regex", "nova", "valid_until")
 OPTIONAL = {
     "severity": "high",

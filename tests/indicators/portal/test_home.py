@@ -93,6 +93,17 @@ def test_what_was_held_at_the_door_is_said_to_its_publisher(cast):
     assert not has(lines(signed_in(cast.borealis)), "held at the door")
 
 
+def test_without_a_script_the_figures_are_a_page_and_with_it_a_part(cast):
+    client = signed_in(cast.aster)
+    assert 'href="/pulse"' in text(client.get("/"))
+    page, part = text(client.get("/pulse")), text(client.get("/pulse", headers={"HX-Request": "true"}))
+    assert '<main id="main"' in page
+    assert "Figures and arrivals" in page
+    assert "<main" not in part
+    assert 'class="figures' in page
+    assert 'class="figures' in part
+
+
 @pytest.mark.slow
 def test_nothing_is_summed_of_less_than_three_labs(cast):
     build.publish(cast.viewer("aster"), making.account_pattern())

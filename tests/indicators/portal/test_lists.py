@@ -204,7 +204,12 @@ def test_nobody_is_shown_an_act_that_is_not_theirs(cast):
 
 
 def test_a_link_that_a_mail_program_marked_is_no_error(cast):
-    assert signed_in(cast.aster).get("/indicators?utm_source=mail&fbclid=x").status_code == 200
+    client = signed_in(cast.aster)
+    assert (
+        client.get("/indicators?utm_source=mail&fbclid=x&ref=chat&mkt_tok=1&gad_source=2&_hsenc=3").status_code == 200
+    )
+    assert client.get("/indicators?source=mail").status_code == 422
+    assert client.get("/indicators?reference=x").status_code == 422, "only what is known to come with links"
 
 
 @pytest.mark.slow

@@ -43,7 +43,8 @@ def test_the_page_to_try_the_api_holds_no_key_and_names_the_document(cast):
 def test_a_search_finds_titles_and_shows_what_was_asked_as_text(cast):
     client = signed_in(cast.aster)
     assert "/docs/judgement#the-flood-breaker" in text(client.get("/docs?q=flood"))
-    assert "No title or heading" in text(client.get("/docs", {"q": PROBE}))
+    assert "at the door" in text(client.get("/docs?q=at the door"))
+    assert "No chapter holds these words" in text(client.get("/docs", {"q": PROBE}))
     assert b"<script>alert" not in client.get("/docs", {"q": PROBE}).content
     assert client.get("/docs?x=1").status_code == 422
 
