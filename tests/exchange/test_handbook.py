@@ -40,6 +40,11 @@ def test_every_link_of_a_chapter_leads_to_a_page_and_a_heading(name):
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
+def test_code_that_scrolls_is_reached_by_keys(name):
+    assert "<pre>" not in handbook.find(name).body
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
 def test_a_chapter_holds_no_style_script_or_event(name):
     chapter = handbook.find(name)
     assert chapter
