@@ -90,7 +90,7 @@ def contents() -> tuple[tuple[str, tuple[Chapter, ...]], ...]:
 
 
 def search(words: str) -> list[Found]:
-    """Chapters that hold all the words, whatever their case: in their title first, then in a heading, then in one section."""
+    """Chapters that hold all the words, in whatever case: first in the title, then in a heading, then in a section."""
     wanted = words.lower().split()
     if not wanted:
         return []

@@ -123,10 +123,11 @@ def _changed_meanwhile(request: HttpRequest, viewer: Viewer, stale: Stale) -> Ht
 
 
 #: What mail programs, chats and search engines add to links: no page has a parameter of these names.
-_STRANGERS = frozenset(
-    "_ga _gl _hsenc _hsmi _ke dclid fbclid gad_source gbraid gclid gclsrc igshid li_fat_id mkt_tok msclkid rdt_cid ref ref_src"
-    " si srsltid ttclid twclid vero_id wbraid yclid".split()
-)
+_STRANGERS = frozenset({
+    "_ga", "_gl", "_hsenc", "_hsmi", "_ke", "dclid", "fbclid", "gad_source", "gbraid", "gclid", "gclsrc", "igshid",
+    "li_fat_id", "mkt_tok", "msclkid", "rdt_cid", "ref", "ref_src", "srsltid", "ttclid", "twclid", "vero_id", "wbraid",
+    "yclid",
+})  # fmt: skip
 #: And names that begin so.
 _STRANGERS_BEGIN = ("utm_", "mc_", "pk_", "mtm_", "hsa_")
 
