@@ -17,6 +17,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 from structlog.contextvars import bind_contextvars
 
+from exchange import problems
 from exchange.drawn import Stale
 from exchange.errors import ExchangeError, NotFound, Refused, Unauthenticated
 from partners.identity import factors, sessions
@@ -164,12 +165,22 @@ def do(
 
 
 def _elsewhere(request: HttpRequest, to: Callable[[str], HttpResponseRedirect]) -> HttpResponse:
-    """To another page and back; a part that renews itself takes its whole page along."""
+    """To another page and back; a part that renews itself takes its whole page along; a script is told 401."""
+    if "application/json" in request.headers.get("Accept", ""):
+        return _told_to_a_script()
     if request.headers.get("HX-Request") == "true":
         shown = urlsplit(request.headers.get("HX-Current-URL", ""))
         back = urlunsplit(("", "", shown.path or "/", shown.query, ""))
         return HttpResponse(status=204, headers={"HX-Redirect": to(back).url})
     return to(request.get_full_path())
+
+
+def _told_to_a_script() -> HttpResponse:
+    """A script would follow a redirect, and take the page that it leads to for its answer."""
+    refused = Unauthenticated(gettext("Sign in, and add the second factor that your partner demands."))
+    answer = problems.answer(refused)
+    del answer["WWW-Authenticate"]  # for which a browser would ask for a name and a password itself
+    return answer
 
 
 def show(request: HttpRequest, viewer: Viewer, template: str, *, here: str, **context: Any) -> HttpResponse:

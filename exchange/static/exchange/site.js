@@ -92,6 +92,14 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (event.target.hasAttribute("data-live") && !event.target.closest("#side")) asOf = Date.now();
 });
 
+// Who is signed out is led to sign in (a part of a page renews itself): not while something is written that is kept nowhere else.
+document.addEventListener("htmx:beforeOnLoad", (event) => {
+  if (!event.detail.xhr.getResponseHeader("HX-Redirect")) return;
+  if (![...document.querySelectorAll("[data-unsent]")].some((one) => one.value)) return;
+  event.preventDefault();
+  trouble(gettext("You were signed out. Sign in in another tab and go on here: what you wrote stays."));
+});
+
 // "3 min" grows old: said as the server says it (`brief`, `brief_hour` in house.py), which writes the day of what is older.
 const ago = (moment) => {
   const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(moment)) / 1000));

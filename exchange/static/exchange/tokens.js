@@ -51,24 +51,45 @@ self.tokens = (() => {
     one.worker.postMessage({ id, ...what });
   });
 
-  const crumb = () => document.querySelector("[name=csrfmiddlewaretoken]").value;
-  const post = async (url, body) => {
-    const answer = await fetch(url, {
-      method: "POST", credentials: "same-origin",
-      headers: { "Content-Type": "application/json", "X-CSRFToken": crumb(), Accept: "application/json" },
-      body: JSON.stringify(body),
-    });
-    const document_ = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw Object.assign(new Error(document_.detail || interpolate(gettext("The exchange answered %(status)s."), { status: answer.status }, true)), { code: document_.code });
+  // The document of an answer. A page that a redirect led to is none, whatever its status: who is not signed in is sent there.
+  const read = async (answer) => {
+    if (answer.redirected || answer.status === 401) throw new Error(gettext("You were signed out. Sign in in another tab, then press the button again: what you wrote stays here."));
+    const document_ = await answer.json().catch(() => null);
+    if (!answer.ok) throw Object.assign(new Error(document_?.detail || interpolate(gettext("The exchange answered %(status)s."), { status: answer.status }, true)), { code: document_?.code });
+    if (document_ === null) throw new Error(gettext("The answer of the exchange cannot be read. Try again."));
     return document_;
+  };
+  const fetched = (url, how = {}) => fetch(url, { credentials: "same-origin", ...how, headers: { Accept: "application/json", ...how.headers } })
+    .catch(() => { throw new Error(gettext("The exchange does not answer. Try again.")); });
+
+  const crumb = () => document.querySelector("#main [name=csrfmiddlewaretoken]");
+  // Signing in again changes what forms are known by: the page is asked for its own, if the same person is signed in. It is
+  // read as text: no markup is made of it (Trusted Types).
+  const SPELT = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;" };
+  const renewed = async () => {
+    const page = await (await fetched(location.pathname)).text();
+    const who = [...document.querySelectorAll(".who > *")].map((one) => `>${one.textContent.replace(/[&<>"']/g, (sign) => SPELT[sign])}</`);
+    const fresh = /name="csrfmiddlewaretoken" value="([A-Za-z0-9]+)"/.exec(page);
+    if (!fresh || !who.length || !who.every((one) => page.includes(one))) return false;
+    crumb().value = fresh[1];
+    return true;
+  };
+  const sent = (url, body) => fetched(url, {
+    method: "POST", headers: { "Content-Type": "application/json", "X-CSRFToken": crumb().value }, body: JSON.stringify(body),
+  });
+  const post = async (url, body) => {
+    try {
+      return await read(await sent(url, body));
+    } catch (error) {
+      if (error.code !== "csrf" || !(await renewed())) throw error;
+      return read(await sent(url, body));
+    }
   };
 
   // The public keys, each the first time that this browser sees it; another one under the same name is refused.
   const known = async () => {
     if (keys) return keys;
-    const answer = await fetch(place.dataset.keys, { credentials: "same-origin", headers: { Accept: "application/json" } });
-    if (!answer.ok) throw new Error(gettext("The keys that make tokens cannot be read now."));
-    const found = (await answer.json()).keys;
+    const found = (await read(await fetched(place.dataset.keys))).keys;
     const pinned = JSON.parse(localStorage.getItem("exchange-token-keys") || "{}");
     for (const key of found) {
       const name = `${key.kind} ${key.epoch}`;

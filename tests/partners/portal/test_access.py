@@ -7,7 +7,7 @@ import re
 import pytest
 from django.test import Client
 
-from partners.models import User
+from partners.models import Partner, User
 from partners.portal import access
 from partners.proof import Changed
 from partners.scopes import Role
@@ -44,3 +44,18 @@ def test_a_recipient_has_no_places_of_what_it_never_does(role):
     of_recipient = places("recipient")
     assert not of_publishers & of_recipient
     assert {"/indicators", "/organisation/groups/", "/organisation/reports/"} <= of_recipient
+
+
+@pytest.mark.parametrize("who", ["nobody", "without the second factor"])
+def test_a_script_is_told_that_nobody_is_signed_in_and_led_to_no_page(who):
+    """It would follow a redirect and take the page there for its answer; a scheme would have the browser ask itself."""
+    browser = Client()
+    if who != "nobody":
+        partner = build.a_partner("Fornax")
+        Partner.objects.filter(pk=partner.pk).update(second_factor=Partner.SecondFactor.REQUIRED)
+        browser.force_login(build.a_user(partner, role=Role.PUBLISHER))
+    answer = browser.post("/ask/drafts", "{}", content_type="application/json", headers={"Accept": "application/json"})
+    assert (answer.status_code, answer["Content-Type"]) == (401, "application/problem+json")
+    assert answer.json()["code"] == "unauthenticated"
+    assert "WWW-Authenticate" not in answer
+    assert browser.post("/ask/drafts", "{}", content_type="application/json").status_code == 302
