@@ -31,6 +31,7 @@ NAMED = (
     "indicators/connections.css",
     "indicators/draft.js",
     "indicators/feeds.css",
+    "indicators/files.js",
     "indicators/paste.css",
     "indicators/paste.js",
     "indicators/publish.css",

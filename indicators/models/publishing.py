@@ -183,7 +183,9 @@ class Excerpt(models.Model):
 class Preparation(models.Model):
     """What somebody is about to publish in the portal: objects that were built, line by line. Written by `preparing`.
 
-    `rows` are {n, shown, subkind, object, fault, sent}: of a line that the door refuses, number and fault alone.
+    `rows` are {n, line, shown, subkind, object, fault, sent, stayed}: `n` is a row's own number, `line` its place in
+    the file. Of a line that the door refuses place and fault alone; of one that stayed in the browser its place
+    and `stayed`, a word of `preparing.STAYED`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

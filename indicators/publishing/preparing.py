@@ -22,6 +22,7 @@ from exchange import clock
 from exchange.client import build
 from exchange.errors import NotFound, Refused
 from exchange.stix import schemas, words
+from exchange.translating import later
 from indicators import publishing
 from indicators.models import Preparation
 from indicators.publishing.reach import Reach
@@ -37,6 +38,18 @@ KEPT = timedelta(days=30)
 _MOST_SHOWN = 60
 
 Row = dict[str, Any]
+
+#: Why a line stayed in the browser, which sends no more of it than its place and one of these words.
+STAYED = {
+    "card": later("it looks like a card number: make it a token inside your card environment"),
+    "id": later("a value, not an id, hash or token, is published from here"),
+    "kind": later("not of its kind"),
+    "long": later("longer than 4,000 characters"),
+    "none": later("nothing we can compare"),
+    "personal": later("it holds an e-mail address or what looks like a card number"),
+    "type": later("an attribute of a type that is not published from here"),
+    "url": later("a URL without a host"),
+}
 
 
 def prepare(
@@ -66,9 +79,23 @@ def prepare(
 
 
 def _built(line: Mapping[str, Any], says: Mapping[str, Any], tlp: Tlp, place: int) -> Row:
-    """One line as an object, or what is wrong with it; its own `says` comes before that of all lines."""
+    """One line as an object, what is wrong with it, or why it stayed; its own `says` comes before that of all."""
     number = line.get("n") if isinstance(line.get("n"), int) else place + 1
-    row: Row = {"n": number, "shown": "", "subkind": "", "object": None, "fault": None, "sent": None}
+    written = line.get("line")
+    row: Row = {
+        "n": number,
+        "line": written if isinstance(written, int) else number,
+        "shown": "",
+        "subkind": "",
+        "object": None,
+        "fault": None,
+        "sent": None,
+    }
+    if (stayed := line.get("stayed")) is not None:
+        return row | {
+            "stayed": stayed if isinstance(stayed, str) and stayed in STAYED else "none",
+            "subkind": said if (said := line.get("subkind")) in words.KIND_OF else "",
+        }
     if isinstance(given := line.get("object"), dict):
         return row | {
             "subkind": str(given.get("type", ""))[:40],

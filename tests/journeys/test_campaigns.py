@@ -323,6 +323,7 @@ def test_a_list_is_published_with_tokens_made_here(page, live_server, cast, key_
     page.fill("#lines", f"anna.secret@mail.example\nfast-gate.example\n{CARD}\n10.0.0.0/8")
     page.click("#go")
     expect(page.locator("#stayed")).to_contain_text("1 line stayed in your browser")
+    expect(page.locator("[data-state=stayed]")).to_contain_text("card environment")
     page.locator("[name=line]").first.uncheck()
     page.check("[name=groups][value=ring]")
     page.wait_for_url("**groups=ring*")

@@ -66,7 +66,7 @@ def _stix() -> str:
 FORMATS = {
     "hosts.csv": (lambda: _CSV, 2, "fast-gate[.]example"),
     "bundle.json": (_stix, 1, "indicator--"),
-    "event.json": (lambda: json.dumps(_MISP), 2, "relay.gate[.]example"),
+    "event.json": (lambda: json.dumps(_MISP), 3, "relay.gate[.]example"),
     "rules.nov": (lambda: _NOVA, 2, "rule Other"),
 }
 _DROP = """

@@ -26,6 +26,9 @@ from indicators.door import benign
 from indicators.reading import carriers
 from indicators.reading.carriers import Carrier
 from indicators.values import carrying
+from partners.groups import directory
+from partners.portal import letters
+from partners.portal.letters import Lab
 from partners.viewer import Viewer
 
 MOST_LINES = 1_000
@@ -49,6 +52,8 @@ _NORMAL = {
     "bin_range": normalising.bin_range,
 }
 _WIDEST = {4: 16, 6: 32}
+#: Ours first, so that columns can be compared; whoever has no name last.
+_ORDER = {"us": 0, "named": 1, "veiled": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,8 @@ def answers(viewer: Viewer, lines: Sequence[PastedLine]) -> list[dict[str, Any]]
     ids = [line.clear.lower() for line in lines if line.subkind == "id"]
     titles = reading.titles(viewer, ids) if ids else {}
     known = service_hosts.known()
-    return [_answer(line, forms[line.number], keys, said, titles, known) for line in lines]
+    labs = letters.labs(viewer, directory.partners()) if said else {}
+    return [_answer(line, forms[line.number], keys, said, titles, known, labs) for line in lines]
 
 
 def _forms(line: PastedLine) -> tuple[str, ...]:
@@ -152,6 +158,7 @@ def _answer(
     said: Mapping[UUID, list[Carrier]],
     titles: Mapping[str, str],
     known: benign.Known,
+    labs: Mapping[UUID, Lab],
 ) -> dict[str, Any]:
     if line.subkind == "id":
         stix_id = line.clear.lower()
@@ -162,7 +169,7 @@ def _answer(
         return _other(line, "invalid", line.clear, gettext("nothing we can compare"))
     for form in forms:
         if found := [each for key in keys.get(form, ()) for each in said.get(key, ())]:
-            return _known(line, form, found, exact=form == forms[0] or bool(line.tokens))
+            return _known(line, form, found, labs, exact=form == forms[0] or bool(line.tokens))
     if line.clear and (why := _benign(line.subkind, forms[0], known)):
         state = "invalid" if why[0] == benign.TOO_BROAD else "benign"
         return _other(line, state, forms[0], why[1])
@@ -186,11 +193,13 @@ def _other(line: PastedLine, state: str, value: str, why: str) -> dict[str, Any]
     return {"n": line.number, "state": state, "value": value, "why": why}
 
 
-def _known(line: PastedLine, form: str, found: Sequence[Carrier], *, exact: bool) -> dict[str, Any]:
+def _known(
+    line: PastedLine, form: str, found: Sequence[Carrier], labs: Mapping[UUID, Lab], *, exact: bool
+) -> dict[str, Any]:
     """What the carriers say, as one answer: the newest of them speaks for what differs."""
     first = found[0]
     ends = [each.valid_until for each in found if each.valid_until is not None]
-    sources = {each.source.id: (each.source.name, each.own) for each in found}
+    sources = {each.source.id: (each.source.name, labs.get(each.source.id, letters.VEILED)) for each in found}
     return {
         "n": line.number,
         "state": "known",
@@ -199,7 +208,10 @@ def _known(line: PastedLine, form: str, found: Sequence[Carrier], *, exact: bool
         "kind": first.kind,
         "id": first.stix_id,
         "title": first.title,
-        "sources": sorted(sources.values(), key=lambda one: (not one[1], one[0])),
+        "sources": [
+            {"name": name, "letter": lab.letter, "shown": lab.shown}
+            for name, lab in sorted(sources.values(), key=lambda one: (_ORDER[one[1].shown], one[1].letter, one[0]))
+        ],
         "standing": first.standing,
         "severity": first.severity,
         "action": first.action,

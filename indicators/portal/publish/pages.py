@@ -10,23 +10,15 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
-from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from exchange.errors import ExchangeError, NotFound
 from exchange.parameters import Parameters
-from exchange.stix import words
-from exchange.translating import later
 from indicators import detectors
 from indicators.models import Preparation
-from indicators.portal import showing
-from indicators.portal.publish import forms
+from indicators.portal.publish import forms, judging
 from indicators.publishing import preparing, previewing
-from indicators.publishing.preparing import Row
 from indicators.publishing.reach import Reach
-from indicators.reading import carriers
-from indicators.stix import vocabulary
-from indicators.values.carrying import key_of
 from partners import viewing
 from partners.groups import directory
 from partners.portal import letters
@@ -55,6 +47,7 @@ def publish(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         further=[_with_own(one, viewer) for one in forms.further()],
         markings=[(tlp.word, tlp.label) for tlp in Tlp if tlp is not Tlp.RED],
         default=viewer.default_tlp.word,
+        most=preparing.MOST_LINES,
     )
 
 
@@ -131,9 +124,9 @@ def draft(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponse:
         readers = previewing.who_would_see(viewer, replace(chosen.reach(viewer), tlp=tlp))
     except ExchangeError as refused:
         problem = refused.detail
-    lines = _lines(viewer, one, answers, blocked=bool(problem))
+    lines = judging.lines(viewer, one, answers, blocked=bool(problem))
     counts = Counter(line["state"] for line in lines)
-    shown = asked.choice("show", "", of=("", *_STATES))
+    shown = asked.choice("show", "", of=("", *judging.STATES))
     known = letters.labs(viewer, directory.partners())
     slugs = {each.slug: each.pk for each in directory.partners()}
     return show(
@@ -143,11 +136,13 @@ def draft(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponse:
         here="portal-publish",
         one=one,
         tlp=tlp.word,
-        lines=[line for line in lines if not shown or line["state"] == shown],
+        lines=[line | {"hidden": bool(shown) and line["state"] != shown} for line in lines],
         total=len(lines),
-        counts=[(state, label, icon, tone, counts[state]) for state, (label, icon, tone) in _STATES.items()],
-        sendable=sum(line["sendable"] for line in lines),
-        waits=counts["waiting"],
+        counts=[(state, label, icon, tone, counts[state]) for state, (label, icon, tone) in judging.STATES.items()],
+        sendable=any(line["sendable"] for line in lines),
+        ticked=sum(line["ticked"] for line in lines),
+        waits=sum(line["ticked"] and line["waits"] for line in lines),
+        stayed=counts["stayed"],
         shown=shown,
         problem=problem,
         chosen=chosen,
@@ -173,79 +168,3 @@ def draft(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponse:
         ],
         limits=directory.alone_words(viewer),
     )
-
-
-#: What may become of a line: its label, icon and tone.
-_STATES = {
-    "new": (later("New"), "plus", "blue"),
-    "known": (later("Known to us"), "check", "good"),
-    "waiting": (later("For a second person"), "eye", "warn"),
-    "benign": ("Benign-listed", "shield", "warn"),
-    "refused": (later("Refused"), "cross", "bad"),
-    "sent": (later("Published"), "check", "good"),
-}
-_BENIGN = ("benign-listed",)
-#: Behind it stands the list, in a refusal of the door; before it, what may be on lists at all.
-_LISTED = " Listed as: "
-
-
-def _lines(
-    viewer: Viewer, one: Preparation, answers: dict[int, dict[str, Any]], *, blocked: bool
-) -> list[dict[str, Any]]:
-    """Each line in the order of the file, with its state and why."""
-    keys = {row["n"]: _keys(row) for row in one.rows}
-    said = carriers.of(viewer, {key for found in keys.values() for key in found})
-    lines = []
-    for row in one.rows:
-        own = next((each for key in keys[row["n"]] for each in said.get(key, ()) if each.own), None)
-        answer = answers.get(row["n"])
-        state, why = _state(row, answer, own)
-        extension = vocabulary.extension_of(row["object"]) if row["object"] else None
-        lines.append(
-            {
-                "n": row["n"],
-                "shown": row["shown"],
-                "subkind": row["subkind"],
-                "kind": words.KIND_OF.get(row["subkind"], ""),
-                "severity": (extension or {}).get("severity"),
-                "facts": showing.facts(dict(extension)) if extension else [],
-                "state": state,
-                "label": _STATES[state][0],
-                "icon": _STATES[state][1],
-                "tone": _STATES[state][2],
-                "why": why,
-                "sendable": state in ("new", "known", "waiting") and not blocked,
-                "own": own.stix_id if own else "",
-            }
-        )
-    return lines
-
-
-def _state(row: Row, answer: dict[str, Any] | None, own: carriers.Carrier | None) -> tuple[str, str]:
-    if row["sent"]:
-        return "sent", gettext("waits for a second person") if row["sent"] in ("waiting", "held") else str(row["sent"])
-    fault = row["fault"] or (answer if answer and answer["status"] in ("refused", "quarantined") else None)
-    if fault is not None:
-        state = "benign" if fault.get("code") in _BENIGN else "refused"
-        place = str(fault.get("field", "")).rpartition("/")[2]
-        message = str(fault.get("message", ""))
-        if state == "benign":
-            return state, gettext("on the list {listed}").format(listed=listed) if (
-                listed := message.partition(_LISTED)[2]
-            ) else message
-        return state, f"{place}: {message}" if place else message
-    if answer is not None and answer["status"] == "waiting":
-        return "waiting", gettext("goes beyond what one person publishes alone")
-    if own is not None:
-        return "known", gettext("you publish this value already")
-    return "new", ""
-
-
-def _keys(row: Row) -> list[UUID]:
-    extension = vocabulary.extension_of(row["object"]) if row["object"] else None
-    if extension is None:
-        return []
-    try:
-        return [key_of(token) for token in vocabulary.tokens_of(extension)]
-    except (KeyError, TypeError, ValueError):
-        return []

@@ -97,13 +97,14 @@ const rowOf = (one) => {
     row.append(make("td", { colspan: 4, class: "why" }, answer.why || ""));
     return row;
   }
-  const labs = make("span", { class: "labs" }, ...(answer.sources || []).map(([name, own]) => make("span", { class: `lab${own ? " us" : ""}`, title: name }, name.slice(0, 1))));
+  const labs = make("span", { class: "labs" }, ...(answer.sources || []).map(({ name, letter, shown: seen }) => make("abbr", { class: `lab ${seen}`, title: name }, letter)));
   const left = answer.left_days === null || answer.left_days === undefined ? gettext("no end") : answer.left_days >= 1 ? `${Math.floor(answer.left_days)} d` : `${Math.max(1, Math.round(answer.left_days * 24))} h`;
   row.append(make("td", {}, labs), make("td", {}, make("span", { class: `standing ${answer.standing || ""}` }, (answer.standing || "none").replace(/^./, (first) => first.toUpperCase()))),
     make("td", {}, (answer.action || "none").replace(/^./, (first) => first.toUpperCase())), make("td", { class: `num${answer.left_days < 7 ? " soon" : ""}` }, left));
   return row;
 };
 
+const unknown = () => state.lines.filter((one) => state.answers[one.n].state === "unknown" && !["id", "token", "hash"].includes(one.subkind));
 const shown = () => state.lines
   .filter((one) => state.show === "all" || state.answers[one.n].state === state.show)
   .sort((one, other) => ORDER.indexOf(state.answers[one.n].state) - ORDER.indexOf(state.answers[other.n].state) || one.n - other.n);
@@ -148,11 +149,10 @@ form.addEventListener("submit", async (event) => {
     document.getElementById("read-card").hidden = false;
     document.getElementById("tokenised").hidden = !count;
     document.getElementById("tokenised-count").textContent = interpolate(ngettext("%(count)s personal value became tokens here.", "%(count)s personal values became tokens here.", count), { count: grouped(count) }, true);
-    const unknown = state.lines.filter((one) => state.answers[one.n].state === "unknown" && !["id", "token", "hash"].includes(one.subkind));
     const publish = document.getElementById("publish");
     if (publish) {
-      publish.hidden = !unknown.length;
-      publish.querySelector("span").textContent = interpolate(gettext("Publish the %(count)s unknown"), { count: grouped(unknown.length) }, true);
+      publish.hidden = !unknown().length;
+      publish.querySelector("span").textContent = interpolate(gettext("Publish the %(count)s unknown"), { count: grouped(unknown().length) }, true);
     }
     state.show = "all";
     state.most = 200;
@@ -208,7 +208,7 @@ document.getElementById("export").addEventListener("click", () => {
   const head = [gettext("line"), gettext("answer"), gettext("read as"), gettext("value"), gettext("publishers"), gettext("standing"), gettext("publisher did"), gettext("until"), "id", gettext("why")];
   const rows = shown().map((one) => {
     const answer = state.answers[one.n];
-    return [one.n, WORDS[answer.state][1], one.how, answer.value, (answer.sources || []).map(([name]) => name).join("; "), answer.standing, answer.action, answer.until, answer.id, answer.why];
+    return [one.n, WORDS[answer.state][1], one.how, answer.value, (answer.sources || []).map(({ name }) => name).join("; "), answer.standing, answer.action, answer.until, answer.id, answer.why];
   });
   const text = [head, ...rows].map((row) => row.map(cell).join(",")).join("\r\n");
   const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: "text/csv" })), download: "paste-search.csv" });
@@ -216,18 +216,14 @@ document.getElementById("export").addEventListener("click", () => {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 });
 
-document.getElementById("publish")?.addEventListener("click", async ({ currentTarget }) => {
-  const button = currentTarget;
-  button.setAttribute("aria-busy", "true");
-  const rows = state.lines.filter((one) => state.answers[one.n].state === "unknown" && one.subkind !== "id")
-    .filter((one) => one.subkind !== "token" && one.subkind !== "hash")
-    .map((one) => ({ n: one.n, subkind: one.subkind === "host" ? "gateway_host" : one.subkind, value: one.clear, tokens: one.made?.filter((each) => each.publishes).slice(0, 4) }));
+// The unknown go to the form of publishing, which asks what has to be said of them: tokens, and values in clear.
+document.getElementById("publish")?.addEventListener("click", () => {
+  const rows = unknown().map((one) => ({ line: one.n, subkind: one.subkind, value: one.clear, tokens: one.made?.filter((each) => each.publishes).slice(0, 4).map((each) => [each.key_epoch, each.value]) }));
   try {
-    const { address } = await tokens.post(form.dataset.draft, { name: gettext("From a pasted list"), rows, says: {} });
-    window.location.assign(address);
-  } catch (error) {
-    button.removeAttribute("aria-busy");
-    fail(error.message);
+    sessionStorage.setItem("exchange-handed", JSON.stringify({ who: document.querySelector(".who").textContent, rows }));
+    window.location.assign(form.dataset.publish);
+  } catch {
+    fail(gettext("These are more lines than the browser hands over. Search for fewer at once."));
   }
 });
 // Without them no line can be read, and no token made: `site.js` says that a part did not arrive.
