@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import http.server
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 from celery import current_app
 from django.db import connection
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -32,6 +36,37 @@ def spans():
     tracing.record(exporter, at_once=True)
     yield lambda name="": [one for one in exporter.get_finished_spans() if one.name == name or not name]
     tracing.end()
+
+
+@pytest.fixture
+def collector():
+    """A collector of traces at an address of this machine, as TRACES_ENDPOINT names one; `heard` are its spans."""
+
+    class Collector(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            server.asked.append((self.path, self.headers["Content-Type"]))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                (service,) = [
+                    one.value.string_value for one in resource.resource.attributes if one.key == "service.name"
+                ]
+                assert service == "exchange"
+                server.heard += [span for scope in resource.scope_spans for span in scope.spans]
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    server.asked, server.heard = [], []
+    server.url = f"http://127.0.0.1:{server.server_port}/v1/traces"
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield server
+    tracing.end()
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
@@ -89,6 +124,30 @@ def test_a_delivery_links_to_each_push_that_it_tells_of_and_to_no_other(client, 
     message, headers = sent[0]
     traces = {f"{trace:032x}" for trace in own}
     assert not [one for one in traces if one in json.dumps(message) + json.dumps(headers)], "no partner learns a trace"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_collector_gets_the_spans_from_push_to_delivery(client, collector, sent, settings):
+    """By OTLP over HTTP, as a process begins and ends them: nothing of what was pushed is in them."""
+    tracing.begin()
+    assert not tracing.is_on(), "without an address nothing begins"
+    settings.TRACES_ENDPOINT, settings.TRACES_PERCENT = collector.url, 100.0
+    tracing.begin()
+    tracing.begin()
+    cast = build.the_cast()
+    subscription = subscribing.subscribe(cast.viewer("borealis"), url="https://receiver.example/hook", feed_id=None)[0]
+    key = build.a_key(cast.aster, *build.viewer_of(cast.aster).scopes)
+    push(client, key, build.an_indicator(carrier={"token": making.token(SECRET)}))
+    assert notifying.dispatch(subscription.pk) is not None
+    assert sending.send_next().delivered
+    tracing.end()
+    assert set(collector.asked) == {("/v1/traces", "application/x-protobuf")}
+    (pushed,), (delivery,) = ([one for one in collector.heard if one.name == name] for name in ("POST", "delivery"))
+    assert [link.span_id for link in delivery.links] == [pushed.span_id]
+    assert SECRET not in repr(collector.heard)
+    said = len(collector.heard)
+    push(client, key, build.an_indicator())
+    assert len(collector.heard) == said, "what has ended tells nothing more"
 
 
 @pytest.mark.django_db(transaction=True)
