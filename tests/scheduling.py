@@ -29,6 +29,7 @@ _UNITS = re.compile(f"{_FIVE_LABS}|{_KILLS}|{_ONE_DEMO}")
 _FIRST = (
     _FIVE_LABS,
     r"drills/test_backup\.py",
+    r"drills/test_changing_log_and_sealing\.py",
     r"drills/test_fresh_machine\.py",
     _ONE_DEMO,
     r"surfaces/test_unseen\.py",

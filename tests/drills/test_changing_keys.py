@@ -1,6 +1,6 @@
 """Keys are changed on a running exchange: no message, no match and no reader is lost over it.
 
-The key of the log and that of sealing: tests/partners/test_rotating.py and test_resealing.py. TLS: test_proxy.py. The
+The key of the log and that of sealing: test_changing_log_and_sealing.py. TLS: test_proxy.py. The
 quarters of oblivious tokens: tests/exchange/client/test_building.py, which goes through two of them.
 """
 
