@@ -10,7 +10,7 @@ from indicators.models import Opinion
 from indicators.stix import making
 from tests import build
 from tests.journeys.test_campaigns import pool  # noqa: F401 - fixture
-from tests.journeys.test_portal import CHROMIUM, cast, chromium, page, sign_in  # noqa: F401 - fixtures
+from tests.journeys.test_portal import CHROMIUM, cast, chromium, go_to, page, sign_in  # noqa: F401 - fixtures
 
 pytestmark = [
     pytest.mark.browser,
@@ -71,7 +71,7 @@ def test_who_turned_single_keys_off_presses_them_for_nothing(page, live_server, 
     page.goto(f"{live_server.url}/account/")
     page.click("#single-keys button[value='off']")
     expect(page.locator("#single-keys button[value='off']")).to_have_attribute("aria-pressed", "true")
-    page.click(".side a[title='Indicators']")
+    go_to(page, "Indicators")
     page.wait_for_load_state()
     for key in ("j", "x", "/", "?", "f", "g", "h"):
         page.keyboard.press(key)

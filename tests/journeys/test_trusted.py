@@ -73,7 +73,9 @@ def test_back_from_a_filter_leads_to_a_whole_page(page, live_server, cast):  # n
         page.fill("#filter", text)
         page.keyboard.press("Enter")
         expect(page.locator("tbody tr")).to_have_count(count)
+        page.wait_for_load_state()  # the next "back" is heard once the scripts are there
     for count in (1, 2):
         page.go_back()
         expect(page.locator("#said")).to_have_count(1)
         expect(page.locator("tbody tr")).to_have_count(count)
+        page.wait_for_load_state()  # the next "back" is heard once the scripts are there
