@@ -88,7 +88,7 @@ def matches(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             "link",
             "plain",
             ngettext("{n} value of ours matched", "{n} values of ours matched", found.count).format(n=count),
-            gettext("another lab says it, too, found within a day; only who may see both sides sees a match"),
+            gettext("another lab says the same, found within a day; only who may see both sides sees a match"),
             gettext("See {count}").format(count=count),
             f"{reverse('portal-matches')}?show=ours",
             at=found.last_at,

@@ -78,7 +78,8 @@ document.addEventListener("htmx:configRequest", (event) => {
 let asOf = Date.now();
 const age = () => {
   const told = { at: new Date(asOf).toISOString().slice(11, 16), minutes: Math.floor((Date.now() - asOf) / 60000) };
-  return interpolate(gettext("As of %(at)s UTC, %(minutes)s min ago."), told, true);
+  const words = told.minutes ? gettext("As of %(at)s UTC, %(minutes)s min ago.") : gettext("As of %(at)s UTC.");
+  return interpolate(words, told, true);
 };
 document.addEventListener("htmx:sendError", () => trouble(`${gettext("The exchange does not answer.")} ${age()}`));
 document.addEventListener("htmx:responseError", (event) => {
