@@ -126,7 +126,7 @@ def _fault(fault: Answer) -> tuple[str, str]:
     place = str(fault.get("field", "")).rpartition("/")[2]
     message = str(fault.get("message", ""))
     if fault.get("code") not in _BENIGN:
-        return "refused", f"{place}: {message}" if place else message
+        return "refused", f"{place}: {message}" if place and not message.startswith(f"{place}:") else message
     listed = message.partition(_LISTED)[2]
     return "benign", gettext("on the list {listed}").format(listed=listed) if listed else message
 

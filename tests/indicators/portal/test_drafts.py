@@ -92,6 +92,12 @@ def test_lines_that_stayed_are_told_by_their_place_and_why_and_add_up(cast):
     assert Holding.unrestricted.count() == 1
 
 
+def test_why_a_line_is_refused_names_its_field_once(cast):
+    address = prepared(browser(cast.aster), a_row(1, says={"severity": "bogus"})).json()["address"]
+    page = browser(cast.aster).get(address).content.decode()
+    assert re.findall(r'<td class="why">([^<]*)</td>', page) == ["severity: one of low, medium, high, critical"]
+
+
 def test_a_draft_of_an_earlier_release_is_shown(cast):
     client = browser(cast.aster)
     address = prepared(client, a_row(5)).json()["address"]
