@@ -51,13 +51,13 @@ self.reading = (() => {
     none: gettext("nothing we can compare; kept here"),
     url: gettext("a URL without a host"),
   };
-  const not = (code) => ({ invalid: WHY[code], code });
+  const stays = (code) => ({ invalid: WHY[code], code });
 
   // One line, or null for an empty one.
   const line = (written) => {
     const text = written.trim();
     if (!text) return null;
-    if (text.length > 4000) return not("long");
+    if (text.length > 4000) return stays("long");
     const named = /^([a-z_-]{2,12})\s*:\s+(.+)$/is.exec(text) || /^([a-z]{3,12}_[a-z]{2,5}):(.+)$/is.exec(text);
     const subkind = named && NAMED[named[1].toLowerCase()];
     if (subkind && !(subkind !== "skeleton" && looksLikeCard(named[2]))) return personal(subkind, named[2]);
@@ -70,7 +70,7 @@ self.reading = (() => {
     const plain = refang(text);
     const how = plain === text ? "" : gettext(", defanged");
     if (IPV4.test(plain) || (IPV6.test(plain) && !/^\d+:\d+:\d+$/.test(plain))) return clear("net", plain, `${plain.includes("/") ? gettext("network") : gettext("address")}${how}`);
-    if (looksLikeCard(plain)) return not("card");
+    if (looksLikeCard(plain)) return stays("card");
     if (/^(?:mailto:)?[^\s@]+@[^\s@]+$/i.test(plain)) return personal("email", plain, `${gettext("e-mail")}${how}`);
     if (/^(?:\+|00)[\d\s().\-/]{7,40}$/.test(plain)) return personal("phone", plain);
     if (/^[A-Z0-9]{29}$/.test(text)) return personal("par", text);
@@ -79,7 +79,7 @@ self.reading = (() => {
         const name = new URL(plain.replace(/^[a-z][a-z0-9+.-]*/i, "http")).hostname.replace(/^\[|\]$/g, "");
         return IPV4.test(name) || name.includes(":") ? clear("net", name, gettext("address of the URL"), undefined, true) : clear("host", name, gettext("host of the URL"), undefined, true);
       } catch {
-        return not("url");
+        return stays("url");
       }
     }
     if (/^as\s?\d{1,10}$/i.test(plain)) return clear("net", plain.replace(/\s/g, ""), gettext("AS number"));
@@ -90,7 +90,7 @@ self.reading = (() => {
     if (/^[0-9a-f]{32}$|^[0-9a-f]{40}$/i.test(plain)) return clear("hash", plain, gettext("hash of a file"), "");
     if (/^(?:[a-z]{2,12}:)?(?:0x[0-9a-f]{40}|[13][1-9A-HJ-NP-Za-km-z]{25,34}|(?:bc|tb|ltc)1[02-9a-z]{20,90})$/i.test(plain)) return clear("crypto_addr", plain, gettext("wallet"), "payment-fingerprint");
     if (text.split(/\s+/).length >= 5) return personal("skeleton", text);
-    return not("none");
+    return stays("none");
   };
 
   // What stands for a raw value on the page once it was read.
