@@ -1,6 +1,7 @@
 """What all tests share. Run by `make test`, or alone: then the embedded PostgreSQL is started here."""
 
 import atexit
+import functools
 import gc
 import os
 import sys
@@ -38,6 +39,9 @@ settings.load_profile("quick")
 
 def pytest_collection_finish():
     """What was collected stays: nobody looks through it again for what could be forgotten."""
+    if (typing_at := sys.modules.get("typer.testing")) is not None:
+        # The commands of a program are made of its functions once, not for each line that a test types: 0.2 s a line.
+        typing_at._get_command = functools.cache(typing_at._get_command)
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     gc.enable()
