@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 
 from exchange import clock
 from exchange import drawn as drawn_
-from exchange.tokens.defanging import defanged
+from exchange.tokens.defanging import defanged, defanged_text
 from exchange.translating import later
 
 register = template.Library()
@@ -41,6 +41,7 @@ def plain(word: str) -> str:
 
 
 register.filter(defanged)
+register.filter(defanged_text)
 
 _PLAIN_TITLE = re.compile(r"(account-pattern|payment-fingerprint|prompt-signature): ([a-z_]+)")
 
@@ -53,9 +54,9 @@ def says_its_kind(title: str) -> bool:
 
 @register.filter
 def titled(title: str) -> str:
-    """A title for people: `account-pattern: email_domain`, which says no more than its kind, is `Email domain`."""
+    """A title for people, defanged; one that says no more than its kind, `account-pattern: net`, in plain words."""
     said = _PLAIN_TITLE.fullmatch(title)
-    return plain(said[2]).capitalize() if said else title
+    return plain(said[2]).capitalize() if said else defanged_text(title)
 
 
 @register.filter

@@ -7,6 +7,9 @@ import re
 from urllib.parse import urlsplit
 
 _NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.[a-z][a-z0-9-]+", re.IGNORECASE)
+# A word of a text, without what encloses it and what ends a sentence.
+_WORD = re.compile(r"[^\s'\"`<>()\[\]{},;=|“”„\u2018\u2019]*[^\s'\"`<>()\[\]{},;=|“”„\u2018\u2019.:!?]")
+_HOST_OF = re.compile(r"[^/:]+(?=[/:])")
 _MARKED = (
     (re.compile(r"\[\.\]|\(\.\)|\{\.\}|\[dot\]|\(dot\)", re.IGNORECASE), "."),
     (re.compile(r"\[:\]"), ":"),
@@ -24,6 +27,17 @@ def defanged(value: str) -> str:
         return f"{scheme.replace('http', 'hxxp')}://{_name(host)}{slash}{path}"
     local, at, host = value.rpartition("@")
     return f"{local}@{_name(host)}" if at and local else _name(value)
+
+
+def defanged_text(text: str) -> str:
+    """A text in which each value that stands as a word of its own is defanged: titles, which people write freely."""
+    return _WORD.sub(lambda found: _word(found[0]), text)
+
+
+def _word(word: str) -> str:
+    """The same of one word, which may be a host with a port or a path."""
+    told = defanged(word)
+    return told if told != word else _HOST_OF.sub(lambda host: _name(host[0]), word, count=1)
 
 
 def refanged(text: str) -> str:

@@ -9,10 +9,11 @@ import copy
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
 
 from indicators.campaigns import overlapping, picturing, statements
 from indicators.campaigns.joining import Grade
@@ -25,6 +26,8 @@ from partners.viewer import Viewer
 _TOKENS_SHOWN = 8
 MOST_EVENTS = 500
 _MOST_NAMES = 200
+#: So many digits of an id, at least, are taken for its beginning.
+_DIGITS = 8
 #: Follow from what partners say by name; everything else shows when the group is told.
 _SAID_BY_PEOPLE = (CampaignEvent.Kind.DISMISSED, CampaignEvent.Kind.TAKEN_UP)
 
@@ -134,6 +137,30 @@ def elsewhere(viewer: Viewer, one: Campaign) -> dict[str, Any]:
         ],
         "elsewhere_left_out": more,
     }
+
+
+class Called(NamedTuple):
+    """A campaign as its reader calls it."""
+
+    id: UUID
+    name: str
+    state: str
+
+
+def called(viewer: Viewer, text: str, *, limit: int) -> list[Called]:
+    """The campaigns of the viewer's groups whose name, alias of its own or id this is, or a part of it, newest first.
+
+    By an id its beginning, with `campaign--` or without. Two queries.
+    """
+    own = CampaignAlias.objects.filter(partner=viewer.partner_id)
+    named = Q(told__name__icontains=text) | Q(pk__in=own.filter(alias__icontains=text).values("campaign"))
+    digits = text.lower().removeprefix("campaign--")
+    started = Q(written__startswith=digits) if digits != text.lower() or len(digits) >= _DIGITS else Q()
+    told = Campaign.objects.filter(group__in=viewer.group_ids).exclude(told={})
+    fits = told.annotate(written=Cast("pk", TextField())).filter(named | started)
+    found = list(fits.order_by("-created_at", "-pk")[:limit])
+    aliases = dict(own.filter(campaign__in=[one.pk for one in found]).values_list("campaign", "alias"))
+    return [Called(one.pk, aliases.get(one.pk) or one.told["name"], _state(one)) for one in found]
 
 
 def names(viewer: Viewer, group_id: UUID) -> dict[UUID, str]:

@@ -270,7 +270,7 @@ def _words(by: Viewer, ending: Ending) -> tuple[str, str]:
         "until": f"{ending.until:%Y-%m-%d %H:%M}",
     }
     parts = (
-        _RECALLED if ending.verb == Ending.Verb.RECALL else _CAPPED,
+        _RECALLED if ending.alone or ending.verb == Ending.Verb.RECALL else _CAPPED,
         f"\n\n{_ALONE if ending.alone else _BY_TWO}\n",
         f"{settings.BASE_URL}/organisation/waiting/\n\n",
         gettext("If this was not meant, look at the key or the person first, and revoke the key.\n"),

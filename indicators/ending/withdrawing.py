@@ -1,9 +1,9 @@
 """A publisher takes a holding back: whoever held it is told to drop it, and nobody sees it any more.
 
 Nothing is deleted, for the log and the audit record stand. More than a partner's cap within an hour is disarmed first
-(`disarming`). The holding goes to an audience that the rule shows to
-nobody, and a version that is taken back alone is hidden; the same bytes, pushed again by somebody who asks for that,
-wake them (`versions`).
+(`disarming`), and so is what a person takes back: it can be undone for an hour. The holding goes to an audience that
+the rule shows to nobody, and a version that is taken back alone is hidden; the same bytes, pushed again by somebody
+who asks for that, wake them (`versions`).
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ from partners.viewer import Viewer
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
-def withdraw(viewer: Viewer, stix_ids: Sequence[str]) -> bool:
+def withdraw(viewer: Viewer, stix_ids: Sequence[str], *, undoable: bool = False) -> bool:
     """Take back all versions of the viewer's own holdings of these ids; returns whether that disarmed them.
 
-    Raises Forbidden without the scope to publish, NotFound if one of the ids is not held: then none is taken back.
+    Above the partner's cap of ends what lives is disarmed, and where it is to be `undoable` in any case. Raises
+    Forbidden without the scope to publish, NotFound if one of the ids is not held: then none is taken back.
     """
     viewer.require(Scope.PUBLISH)
-    return _take_back(viewer, stix_ids, only=None)
+    return _take_back(viewer, stix_ids, only=None, undoable=undoable)
 
 
 def withdraw_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishing.Request) -> publishing.Answer:
@@ -118,16 +119,25 @@ def withdraw_versions(viewer: Viewer, stix_id: str, object_ids: Collection[int])
 
 
 @transaction.atomic
-def _take_back(viewer: Viewer, stix_ids: Sequence[str], *, only: frozenset[int] | None, for_good: bool = False) -> bool:
-    """Take back; returns whether that disarmed them, for they were more than the partner's cap."""
+def _take_back(
+    viewer: Viewer,
+    stix_ids: Sequence[str],
+    *,
+    only: frozenset[int] | None,
+    for_good: bool = False,
+    undoable: bool = False,
+) -> bool:
+    """Take back; returns whether that disarmed them: they were more than the partner's cap, or it is `undoable`."""
     wanted = identifiers.canonical(stix_ids)
     storing.lock_publisher(viewer.partner_id)
     found = storing.versions(viewer.partner_id, wanted)
     require_within(found, by=viewer, ids=wanted)
     parts = {stix_id: _part(found.get(stix_id, {}), only=only) for stix_id in wanted}
-    mass = not for_good and _is_mass(viewer, parts)
+    ended = len(_living(parts))
+    alone = undoable and bool(ended) and not disarming.is_mass(viewer, ended)
+    mass = alone or (not for_good and _is_mass(viewer, parts))
     last = Message()
-    told = _let_go(viewer, parts, mass=mass, within=last)
+    told = _let_go(viewer, parts, mass=mass, alone=alone, within=last)
     audit.record(audit.Verb.OBJECTS_WITHDRAWN, by=viewer, target=f"objects:{len(wanted)}", within=last, ids=wanted)
     rationing.tell(viewer, told, within=last)
     last.send()
@@ -163,8 +173,13 @@ class _Part:
     heir: stored.Version | None
 
 
-def _let_go(viewer: Viewer, parts: Mapping[str, _Part], *, mass: bool, within: Message) -> list[changes.NewChange]:
-    """Hide what is taken back of each holding, make the heirs the newest, and return what is to be told."""
+def _let_go(
+    viewer: Viewer, parts: Mapping[str, _Part], *, mass: bool, within: Message, alone: bool = False
+) -> list[changes.NewChange]:
+    """Hide what is taken back of each holding, make the heirs the newest, and return what is to be told.
+
+    What lives is disarmed where it is a `mass`; `alone`: no second person is needed to make that final.
+    """
     disarmed = _living(parts) if mass else {}
     others = [part for stix_id, part in parts.items() if stix_id not in disarmed]
     heirs = [(part.heir, _seen_by(part.heir, by=viewer)) for part in others if part.heir is not None]
@@ -180,7 +195,8 @@ def _let_go(viewer: Viewer, parts: Mapping[str, _Part], *, mass: bool, within: M
         {held.object_id: Hidden.From.ALL for part in others if not part.whole for held in part.taken}
         | {heir.object_id: None for heir, _ in heirs if heir.alone}
     )
-    told = disarming.disarm(disarmed, by=viewer, verb=Ending.Verb.WITHDRAW, within=within) if disarmed else []
+    ending = disarming.an_ending(viewer, len(disarmed), Ending.Verb.WITHDRAW, alone=alone)
+    told = disarming.disarm_as(ending, disarmed, by=viewer, within=within) if disarmed else []
     return [
         *told,
         *changes.removes(newest, Change.Reason.WITHDRAWN),

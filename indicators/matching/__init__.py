@@ -7,6 +7,20 @@ holding.
 
 from indicators.matching.asking import Before, Recent, among, beside, newest, recent, since
 from indicators.matching.finding import End, Match, Side
+from indicators.matching.standing import MOST_ENDS
 from indicators.matching.stretches import IS_MATCHED
 
-__all__ = ["IS_MATCHED", "Before", "End", "Match", "Recent", "Side", "among", "beside", "newest", "recent", "since"]
+__all__ = [
+    "IS_MATCHED",
+    "MOST_ENDS",
+    "Before",
+    "End",
+    "Match",
+    "Recent",
+    "Side",
+    "among",
+    "beside",
+    "newest",
+    "recent",
+    "since",
+]

@@ -20,7 +20,8 @@ from partners.sources import Source, hides, sources
 from partners.viewer import Viewer
 
 #: Objects of one side that are read, and sides of one value.
-_ENDS, _SIDES = 6, 50
+#: So many objects of one source stand in a match, at most, the newest.
+MOST_ENDS, _SIDES = 6, 50
 #: Where at most so many that the viewer sees carry a value, all are looked at.
 _FEW = 32
 
@@ -29,7 +30,7 @@ def sides_of(viewer: Viewer, rows: Iterable[Walked]) -> dict[UUID, list[Standing
     """The sides of each value of these rows. One query, a second where values may overlap others; none for none."""
     overlap = {row.value_id: row.may_overlap for row in rows}
     sides: defaultdict[UUID, list[Standing]] = defaultdict(list)
-    asked = walking.of(viewer) | {"ends": _ENDS, "few": _FEW}
+    asked = walking.of(viewer) | {"ends": MOST_ENDS, "few": _FEW}
     if overlap:
         for row in ask(_SIDES_OF, asked | {"values": sorted(overlap)}, settings=walking.IN_ORDER):
             sides[row[0]].append(Standing(*row))

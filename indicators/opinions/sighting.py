@@ -23,7 +23,7 @@ from partners.sources import Source, sources
 from partners.viewer import Viewer
 
 _MOST = 10**7
-_READ = 200
+MOST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def read(viewer: Viewer, stix_id: str) -> list[Sighted]:
             references__path="/sighting_of_ref",
         )
         .select_related("holding")
-        .order_by("-pk")[:_READ]
+        .order_by("-pk")[:MOST]
     )
     shown = sources(viewer, {(one.publisher_id, one.audience_id) for one in found}) if found else {}
     return [_sighted(one, shown[one.publisher_id, one.audience_id]) for one in found]

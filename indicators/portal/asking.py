@@ -46,10 +46,13 @@ class View:
     filter: Filter
     feed: UUID | None = None
     current: bool = False
+    more: bool = False  # no view: where those stand that have no room as tabs
 
     @property
     def address(self) -> str:
         """Where it is."""
+        if self.more:
+            return reverse("portal-subscriptions")
         if self.feed:
             return f"{reverse('indicators')}?{urlencode({'view': self.feed})}"
         text = filters.spoken(self.filter)
@@ -104,9 +107,7 @@ class Asked:
         """Its address; empty where it has none."""
         if self.problem or (self.has_values and not self.feed):
             return ""
-        sort = (
-            f"{'-' if self.down else ''}{self.sort}" if self.sort and (self.sort, self.down) != ("added", True) else ""
-        )
+        sort = f"{'-' if self.down else ''}{self.sort}" if self.sort else ""
         said = {
             "view": str(self.feed) if self.feed else self.view,
             "filter": "" if self.feed else filters.spoken(self.shown),
@@ -116,6 +117,20 @@ class Asked:
         }
         given = urlencode({name: value for name, value in said.items() if value})
         return f"{reverse('indicators')}?{given}" if given else reverse("indicators")
+
+
+def within(asked: Asked) -> list[tuple[str, str, str, bool]]:
+    """The same question among more than what is in force: its view, name, address, and whether it is asked now.
+
+    From the one that is asked now back to what is in force. Without an address where it looks for a value.
+    """
+    named = (("all", gettext("Ended too")), ("objects", gettext("All STIX objects")))
+    found = []
+    for view, name in named:
+        current = asked.view == view
+        there = replace(asked, view="" if current else view, feed=None, cursor="")
+        found.append((there.view, name, there.address(), current))
+    return found
 
 
 _MARKS = ("", "any", "none", *conformance.WORDS)
@@ -209,9 +224,14 @@ def _of_view(viewer: Viewer, view: str) -> Asked:
     return Asked(shown=subscribing.filter_of(feed), feed=feed.pk)
 
 
+# What addresses of earlier times sort by.
+_FORMER_SORTS = {"value": "subkind"}
+
+
 def _sorted(asked: Asked, sort: str) -> Asked:
     name = sort.removeprefix("-")
-    if name not in ("added", *listing.ORDERS):
+    name = _FORMER_SORTS.get(name, name)
+    if name not in listing.ORDERS:
         return asked
     return replace(asked, sort=name, down=sort.startswith("-"))
 
@@ -249,7 +269,7 @@ def _names_types(node: tree.Node) -> bool:
 
 
 def views(viewer: Viewer, asked: Asked | None) -> list[View]:
-    """The tabs: ours, then the partner's saved feeds. One query."""
+    """The tabs: ours, then the partner's saved feeds; behind so many, one that leads to all of them. One query."""
     ours = (
         (gettext("In force"), ""),
         (gettext("Ours"), "from:mine"),
@@ -258,8 +278,9 @@ def views(viewer: Viewer, asked: Asked | None) -> list[View]:
     )
     mine = Scope.PUBLISH in of_kind(viewer.kind)  # who only reads has nothing of its own
     made = [View(name, Filter(spelling.read_text(text))) for name, text in ours if mine or "from:mine" not in text]
-    feeds = Feed.objects.of(viewer).order_by("name", "pk")[:_MOST_VIEWS]
-    made += [View(feed.name, subscribing.filter_of(feed), feed.pk) for feed in feeds]
+    feeds = list(Feed.objects.of(viewer).order_by("name", "pk")[: _MOST_VIEWS + 1])
+    made += [View(feed.name, subscribing.filter_of(feed), feed.pk) for feed in feeds[:_MOST_VIEWS]]
+    made += [View(gettext("All feeds"), EVERYTHING, more=True) for _ in feeds[_MOST_VIEWS:]]
     if asked is None or asked.view or asked.problem:
         return made
     same = next((view for view in made if view.feed == asked.feed and view.filter == asked.shown), None)

@@ -19,6 +19,7 @@ from indicators.ending import recalling, withdrawing
 from indicators.models import Batch, StixObject
 from indicators.publishing import previewing, readdressing
 from indicators.publishing.reach import Reach
+from indicators.reading.selecting import Selection
 from indicators.stix import objects
 from partners import viewing
 from partners.groups import directory
@@ -61,19 +62,22 @@ def end(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponseBase:
         own=own,
         tlp=Tlp(own.tlp).word,
         readers=readers,
+        ended=not reading.page(viewer, Selection(stix_ids=(stix_id,), own=True, living=True), limit=1).statements,
     )
 
 
 @require_POST
 @page
 def withdraw(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponseBase:
-    """Take back what the viewer itself published under this id."""
+    """Take back what the viewer itself published under this id; what was in force can come back for an hour."""
     if not objects.ID.fullmatch(stix_id):
         raise NotFound
-    said = gettext("Withdrawn. Whoever held it is told to drop it.")
-    if withdrawing.withdraw(viewer, [stix_id]):
-        said = gettext("Withdrawn. Whoever held it is told to drop it. It can come back for an hour: see Waiting.")
-    messages.success(request, said)
+    if withdrawing.withdraw(viewer, [stix_id], undoable=True):
+        messages.success(
+            request, gettext("Withdrawn. Whoever held it is told to drop it. For an hour it can come back.")
+        )
+        return redirect("waiting")
+    messages.success(request, gettext("Withdrawn. Whoever held it is told to drop it."))
     return redirect("indicators")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import orjson
@@ -95,7 +94,11 @@ def changes(before: str, after: str) -> list[Changed]:
     """What a version changed, by path; the moment of the version itself is left out."""
     old, new = dict(_leaves(orjson.loads(before))), dict(_leaves(orjson.loads(after)))
     paths = [path for path in dict.fromkeys([*old, *new]) if old.get(path) != new.get(path) and path != "/modified"]
-    return [Changed(path, old.get(path, ""), new.get(path, "")) for path in islice(paths, _MOST_CHANGES)]
+    told = [Changed(path, old.get(path, ""), new.get(path, "")) for path in paths[:_MOST_CHANGES]]
+    if (more := len(paths) - len(told)) > 0:
+        said = ngettext("{n} more place, in the exact bytes", "{n} more places, in the exact bytes", more)
+        told.append(Changed("…", "", said.format(n=f"{more:,}")))
+    return told
 
 
 def _leaves(value: Any, path: str = "", level: int = 0) -> Iterator[tuple[str, str]]:

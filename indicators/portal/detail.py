@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 import orjson
@@ -18,11 +17,12 @@ from exchange.errors import ExchangeError, NotFound
 from exchange.parameters import Parameters
 from exchange.stix import words
 from exchange.stix.patterns import tokens_in
+from exchange.templatetags import house
 from indicators import detectors, excerpts, matching, reading
 from indicators.door import gates
 from indicators.opinions import appealing, giving, recording, sighting
 from indicators.portal import comparing, judging, life, relating, rows, showing, verdict, whose
-from indicators.reading import referring
+from indicators.reading import referring, titling
 from indicators.reading.selecting import Selection
 from indicators.stix import identifiers, objects, vocabulary
 from indicators.stix.drafts import Ref
@@ -35,8 +35,10 @@ from partners.tlp import Tlp
 from partners.viewer import Viewer
 
 _MAX_REFS = 200
+_MAX_LABELS = 20
 _MATCHES = 50
 _VERSIONS_COMPARED = 20
+_ENDS = 8
 #: The pattern type of indicators that only our extension can say (`stix.making`).
 _NO_PATTERN = "x-exchange"
 
@@ -53,26 +55,34 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
     joined = reading.merged(latest)
     refs = referring.of(viewer, [said.object_id for said, _ in joined])
     merged = [_statement(viewer, said, same, refs.get(said.object_id, ())) for said, same in joined]
-    found = matching.among(viewer, [said.object_id for said in latest], limit=_MATCHES)
+    found = matching.among(viewer, [said.object_id for said in latest], limit=_MATCHES + 1)
+    more_matches, found = len(found) > _MATCHES, found[:_MATCHES]
     shown = excerpts.shown(viewer, stix_id)
     for (_, same), statement in zip(joined, merged, strict=True):
         publishers = {one.publisher_id for one in same}
         statement["excerpts"] = [each for each in shown if each.partner_id in publishers]
-    titles = reading.titles(viewer, {ref for said in merged for ref in said["ref_ids"]})
+    titles = titling.titles(viewer, {ref for said in merged for ref in said["ref_ids"]})
     for said in merged:
         said["refs"] = [
-            (name, ref, titles.get(ref), said["said"].claimed == ref and name == "created by")
+            (
+                name,
+                ref,
+                house.titled(titles.get(ref, "")),
+                said["said"].claimed == ref and name == "created by",
+            )
             for name, ref in said["ref_pairs"]
         ]
     judged = giving.read(viewer, stix_id)
     own = next((said for said in latest if said.publisher_id == viewer.partner_id), None)
-    partners = directory.partners()
+    partners = list(directory.known())
     known = letters.labs(viewer, partners)
     first = merged[0]
     beside = _beside(viewer, latest, found)
     audience = reading.audience_of(viewer, own.object_id) if own else _audience(first["said"].audience_id)
     campaigns = rows.campaigns_of(viewer, [stix_id])
     sighted = sighting.read(viewer, stix_id)
+    changed, not_compared = _changes(versions)
+    ends = relating.ends_of(viewer, first["said"].body)
     return show(
         request,
         viewer,
@@ -88,23 +98,40 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
         is_campaign=stix_id.startswith("campaign--"),
         reasons=words.REASONS_OF_CAMPAIGNS if stix_id.startswith("campaign--") else words.REASONS,
         sighted=[(one, life.hour_of(one.first_seen), life.hour_of(one.last_seen)) for one in sighted],
+        more_sighted=len(sighted) == sighting.MOST,
         life=_life(versions, beside, judged, sighted) if first["said"].kind else None,
         statements=merged,
-        matches=[(each, [end for end in each.ends if end.stix_id != stix_id]) for each in found],
+        more_matches=more_matches,
+        most_matches=_MATCHES,
+        matches=[_match(each, stix_id) for each in found],
         older=[said for said in versions if not said.latest],
-        changed=_changes(versions),
+        changed=changed,
+        not_compared=not_compared,
         related=relating.of(viewer, stix_id),
-        ends=relating.ends_of(viewer, first["said"].body),
+        ends=ends,
+        title=house.titled(relating.in_words(*ends) if ends else first["said"].title),
         campaign=campaigns.get(stix_id),
         own=own,
         readers=whose.readers(viewer, audience, partners, known) if own else None,
         bases=whose.bases(viewer, audience),
         appeals=_appeals(viewer, stix_id) if own else [],
         labs=known,
+        may_prove=Scope.AUDIT in viewer.scopes,
         may_excerpt=Scope.PUBLISH in viewer.scopes and own is not None and own.kind == excerpts.KIND,
         may_withdraw=Scope.PUBLISH in viewer.scopes
         and any(said.publisher_id == viewer.partner_id for said in versions),
     )
+
+
+def _match(found: matching.Match, stix_id: str) -> dict[str, Any]:
+    """A match with some of the objects beside this one, and how many more it names; `cut` where it names not all."""
+    others = [end for end in found.ends if end.stix_id != stix_id]
+    return {
+        "match": found,
+        "others": others[:_ENDS],
+        "more": max(0, len(others) - _ENDS),
+        "cut": any(len(side.ends) >= matching.MOST_ENDS for side in found.sides),
+    }
 
 
 def _life(
@@ -170,16 +197,19 @@ def _verdict(
     return verdict.sentence(known, now=clock.now())
 
 
-def _changes(versions: Sequence[reading.Statement]) -> list[tuple[reading.Statement, list[comparing.Changed]]]:
-    """Versions of each publisher with what each changed, the newest first; the first of each is left out."""
+def _changes(
+    versions: Sequence[reading.Statement],
+) -> tuple[list[tuple[reading.Statement, list[comparing.Changed]]], int]:
+    """The newest versions with what each changed, and of how many more that is not told; the first of each is none."""
     before: dict[Any, reading.Statement] = {}
     found = []
     for said in sorted(versions, key=lambda one: one.seq):
         former = before.get(said.publisher_id)
         if former is not None and former.object_id != said.object_id:
-            found.append((said, comparing.changes(former.body, said.body)))
+            found.append((former, said))
         before[said.publisher_id] = said
-    return list(reversed(found))[:_VERSIONS_COMPARED]
+    newest = found[::-1][:_VERSIONS_COMPARED]
+    return [(said, comparing.changes(former.body, said.body)) for former, said in newest], len(found) - len(newest)
 
 
 @require_safe
@@ -224,7 +254,9 @@ def _statement(
     """One statement as the template shows it."""
     data: dict[str, Any] = orjson.loads(said.body)
     extension = dict(vocabulary.extension_of(data) or {})
-    refs = list(islice(_shown(found), _MAX_REFS))
+    refs = list(_shown(found))
+    more_refs, refs = max(0, len(refs) - _MAX_REFS), refs[:_MAX_REFS]
+    labels = _strings(data.get("labels"))
     code = showing.code(extension) if extension else []
     pattern = data.get("pattern")
     own = next((one for one in same if one.publisher_id == viewer.partner_id), None)
@@ -246,7 +278,9 @@ def _statement(
         "pattern": pattern if isinstance(pattern, str) and not code and data.get("pattern_type") != _NO_PATTERN else "",
         "tokens": tokens_in(extension) if extension else [],
         "marks": showing.marks(said),
-        "labels": _strings(data.get("labels"))[:20],
+        "labels": labels[:_MAX_LABELS],
+        "more_labels": max(0, len(labels) - _MAX_LABELS),
+        "more_refs": more_refs,
         "ref_pairs": refs,
         "ref_ids": {ref for _, ref in refs},
         "tree": comparing.tree(said.body),

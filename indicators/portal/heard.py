@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 
 from exchange import clock
+from exchange.tokens.defanging import defanged_text
 from exchange.translating import later
 from indicators.opinions import appealing
 from indicators.portal import items
@@ -75,7 +76,7 @@ def dissents(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             gettext("what is disputed is disarmed in every feed that asks for it"),
             gettext("Answer"),
             reverse("indicator", args=[one.holding.stix_id]),
-            value=_short(extension) or newest.title[:60],
+            value=_short(extension) or defanged_text(newest.title[:60]),
             after=_called(one.reason),
             lab=labs.get(one.partner_id),
             at=one.at,

@@ -64,7 +64,7 @@ def _page(request: HttpRequest, viewer: Viewer, asked: Asked, *, part: str) -> H
     state = changes.own_end(viewer)  # read first: what comes in meanwhile is new the next time
     found, following, counted = _found(viewer, asked)
     cut = counted is not None and counted.cut
-    whole = not (following or cut or asked.cursor) and asked.selection.living
+    whole = not (following or cut or asked.cursor)
     if whole or asked.problem:
         counted = listing.counted_of(found)
     elif counted is None:
@@ -90,6 +90,7 @@ def _page(request: HttpRequest, viewer: Viewer, asked: Asked, *, part: str) -> H
         narrowest=narrowest,
         none_narrows=none_narrows,
         views=asking.views(viewer, asked),
+        within=asking.within(asked),
         fields=asking.fields(viewer) if not part else None,
         look=look,
         columns=looks.COLUMNS,
@@ -173,15 +174,16 @@ def _kind_address(asked: Asked, kind: str) -> str:
 
 
 def _sorts(asked: Asked) -> dict[str, dict[str, str]]:
-    """By column the address that sorts by it, the other way round where it does already."""
-    found = {}
-    for name in ("added", *listing.ORDERS):
-        now = name == (asked.sort or "added")
-        down = not asked.down if now else name not in {"value", "left"}
-        sort = "" if name == "added" and down else f"{'-' if down else ''}{name}"
+    """By column what sorts by it, the other way round where it does already; the log's order is the newest first."""
+    found = {
+        "added": {"sort": "-added", "label": str(looks.COLUMNS["added"]), "aria": "" if asked.sort else "descending"}
+    }
+    for name in listing.ORDERS:
+        now = name == asked.sort
+        down = not asked.down if now else name not in {"subkind", "left"}
         found[name] = {
-            "address": replace(asked, sort=name, down=down, cursor="").address(),
-            "sort": sort,
+            "sort": f"{'-' if down else ''}{name}",
+            "label": str(looks.COLUMNS.get(name, gettext("Subkind"))),
             "aria": ("descending" if asked.down else "ascending") if now else "",
         }
     return found
@@ -208,7 +210,7 @@ def news(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @page
 def tallies(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """How many each saved view holds, for tabs asked for once the page is there. Three queries."""
-    views = asking.views(viewer, None)
+    views = [view for view in asking.views(viewer, None) if not view.more]
     counts = listing.tallied(viewer, [view.filter for view in views])
     return show(request, viewer, "indicators/tallies.html", here="indicators", counts=counts)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from exchange.templatetags import house
 from indicators import reading
 from indicators.portal import rows
 from indicators.portal.rows import Row
@@ -73,6 +74,12 @@ def ends_of(viewer: Viewer, body: str) -> tuple[str, Row | str, Row | str] | Non
     there = {row.stix_id: row for row in rows.of(viewer, _statements(viewer, ends))}
     verb = str(data.get("relationship_type", "related-to")).replace("-", " ")
     return verb, there.get(ends[0], ends[0]), there.get(ends[1], ends[1])
+
+
+def in_words(verb: str, source: Row | str, target: Row | str) -> str:
+    """What `ends_of` says, in one line; of an end that the viewer sees nothing of its type."""
+    called = (house.titled(end.title) if isinstance(end, Row) else end.partition("--")[0] for end in (source, target))
+    return f"{next(called)} {verb} {next(called)}"
 
 
 def _statements(viewer: Viewer, stix_ids: Sequence[str]) -> list[reading.Statement]:

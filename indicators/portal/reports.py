@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from exchange import clock
 from exchange.errors import Conflict, ExchangeError, NotFound, Refused
+from exchange.templatetags import house
 from exchange.translating import later
 from indicators.feeds.filters import Filter
 from indicators.models import ReportPackage
@@ -160,7 +161,7 @@ def roots(viewer: Viewer) -> list[tuple[str, str]]:
         (
             said.stix_id,
             gettext("{title} ({stix_type} of {publisher_name})").format(
-                title=said.title, stix_type=said.stix_type, publisher_name=said.publisher_name
+                title=house.titled(said.title), stix_type=said.stix_type, publisher_name=said.publisher_name
             ),
         )
         for said in found.statements

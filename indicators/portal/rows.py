@@ -12,11 +12,12 @@ import orjson
 from exchange import clock
 from exchange.sql import ask
 from exchange.stix.patterns import tokens_in
-from exchange.tokens.defanging import defanged
+from exchange.templatetags import house
+from exchange.tokens.defanging import defanged, defanged_text
 from indicators.door import gates
 from indicators.opinions import standing
 from indicators.portal import showing
-from indicators.reading import Statement, listing
+from indicators.reading import Statement, listing, titling
 from indicators.stix import vocabulary
 from partners.groups import directory
 from partners.portal import letters
@@ -29,7 +30,7 @@ _DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the list; `value` is whole, the template shortens it."""
+    """One line of the list; `value` is whole, the template shortens it. Both it and the title are defanged."""
 
     object_id: int
     stix_id: str
@@ -62,27 +63,30 @@ class Row:
 
 
 def of(viewer: Viewer, found: Sequence[Statement]) -> list[Row]:
-    """The rows of a page. Six queries, none of them for each row."""
+    """The rows of a page. Six queries, and one where relationships are among them; none for each row."""
     if not found:
         return []
     said = listing.sayers(viewer, [one.object_id for one in found])
     stands = standing.of(viewer, [holding for holding, _ in said.values()])
-    known = letters.labs(viewer, directory.partners())
+    known = letters.labs(viewer, directory.known())
     campaigns = campaigns_of(viewer, [one.stix_id for one in found])
+    links = [(one.stix_id, one.body) for one in found if one.stix_type == "relationship"]
+    titles = titling.of_relationships(viewer, links, called=house.titled) if links else {}
     now = clock.now()
     rows = []
     for one in found:
         holding, sayers = said.get(one.object_id, (0, []))
         extension = _extension(one)
         value = value_of(one, extension)
+        title = defanged_text(titles.get(one.stix_id, one.title))
         rows.append(
             Row(
                 object_id=one.object_id,
                 stix_id=one.stix_id,
                 publisher_slug=one.publisher_slug,
-                value=value or one.title,
+                value=value or title,
                 is_title=not value,
-                title=one.title,
+                title=title,
                 kind=one.kind or "",
                 subkind=one.subkind or ("" if one.kind else one.stix_type),
                 severity=one.severity or "",

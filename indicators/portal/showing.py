@@ -12,6 +12,7 @@ import orjson
 from django.utils.translation import gettext
 
 from exchange import clock
+from exchange.tokens.defanging import defanged_text
 from exchange.translating import later
 from indicators.door import corpus
 from indicators.feeds import filters
@@ -94,7 +95,7 @@ def _row(said: Statement, *, new: bool, moment: datetime) -> Row:
     return Row(
         key=f"{said.publisher_slug}-{said.stix_id}",
         stix_id=said.stix_id,
-        title=said.title,
+        title=defanged_text(said.title),
         kind=said.kind or "",
         kind_name=kind_name(said.kind, said.stix_type),
         value=said.subkind or first_value(said),

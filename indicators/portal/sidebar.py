@@ -54,14 +54,17 @@ class Saved(NamedTuple):
 
 
 def saved_views(request: HttpRequest) -> dict[str, Callable[[], list[Saved]] | str]:
-    """Context processor: the partner's feeds by name, read only where a page draws its side bar. One query then."""
+    """Context processor: the partner's feeds by name, read only where a page draws its side bar. One query then.
+
+    One more than have room there, where there are more.
+    """
     return {"saved_views": partial(_saved, getattr(request, "viewer", None)), "counted_at": reverse("side-counts")}
 
 
 def _saved(viewer: Viewer | None) -> list[Saved]:
     if viewer is None:
         return []
-    found = Feed.objects.of(viewer).order_by("name", "pk").values_list("pk", "name")[:MOST]
+    found = Feed.objects.of(viewer).order_by("name", "pk").values_list("pk", "name")[: MOST + 1]
     return [Saved(pk, name, f"{reverse('indicators')}?{urlencode({'view': pk})}") for pk, name in found]
 
 

@@ -48,7 +48,7 @@ _SHORT = {
 def start(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """The inbox. Figures and the day's arrivals come after it: they cost more, and nothing waits for them."""
     state = overview.place(viewer)  # read first: what comes in meanwhile is then news the next time
-    found = inbox.of(viewer, letters.labs(viewer, directory.partners()))
+    found = inbox.of(viewer, letters.labs(viewer, directory.known()))
     group = request.GET.get("show", "")
     group = group if group in items.GROUPS else ""
     shown = [item for item in found if not group or item.group == group]

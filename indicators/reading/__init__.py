@@ -13,7 +13,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F
 
 from exchange.errors import NotFound, TooLarge
 from indicators.door.entries import MEASURED
@@ -197,18 +196,6 @@ def entered(viewer: Viewer, stix_ids: Sequence[str]) -> dict[str, datetime]:
             {"ids": identifiers.canonical(stix_ids), "viewer": viewer.partner_id},
         )
         return dict(cursor.fetchall())
-
-
-def titles(viewer: Viewer, stix_ids: Collection[str]) -> dict[str, str]:
-    """The titles of those among these ids that the viewer may see; all others look alike: they are left out."""
-    if not stix_ids:
-        return {}
-    found = (
-        StixObject.objects.visible_to(viewer)
-        .filter(holding__stix_id__in=identifiers.canonical(stix_ids), holding__newest=F("pk"))
-        .order_by("pk")
-    )
-    return dict(found.values_list("holding__stix_id", "title"))
 
 
 def visible(viewer: Viewer, stix_ids: Collection[str]) -> set[str]:

@@ -1,8 +1,8 @@
-"""Lists for people: how many living objects of each kind fit a question, and the same in another order than the log's.
+"""Lists for people: how many objects of each kind fit a question, and the same in another order than the log's.
 
 Both look at the newest holdings that the viewer sees, at most `LOOKED_AT`, living or not, found by audience: so they
 cost the same however much there is, and nothing that others do unseen moves them. What lies beyond is said to be there
-(`cut`).
+(`cut`). Whether what has ended fits, the question says (`living`), as for every reader.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ LOOKED_AT_CLOSELY = 1_000
 #: And so many before a page is shown: what more of them say is asked for once it is there.
 LOOKED_AT_FIRST = 1_000
 _CLOSELY = frozenset({"publishers", "matched"})
-Order = Literal["severity", "confidence", "left", "value"]
+Order = Literal["severity", "confidence", "left", "subkind"]
 
 # The columns that a list is sorted by; of equal ones the newest first.
 _ORDERS: dict[str, str] = {
     "severity": "array_position(ARRAY['low', 'medium', 'high', 'critical']::text[], o.severity::text)",
     "confidence": "o.confidence",
     "left": "o.valid_until",
-    "value": "o.subkind",
+    "subkind": "o.subkind",
 }
 ORDERS = tuple(_ORDERS)
 
@@ -82,7 +82,7 @@ def counted_of(found: Sequence[Statement]) -> Counted:
 
 
 def counted(viewer: Viewer, wanted: Selection, *, at_first: bool = False) -> Counted:
-    """How many living objects fit, by kind; `at_first` of fewer of the newest. Two queries."""
+    """How many objects fit, by kind; `at_first` of fewer of the newest. Two queries."""
     conditions, parameters = selecting.conditions(viewer, wanted)
     whole = _most(wanted.filter, closely=wanted.matched)
     most = min(whole, LOOKED_AT_FIRST) if at_first else whole
@@ -98,7 +98,7 @@ def _counts(rows: Sequence[tuple[str, int, int]], *, most: int) -> Counted:
 
 
 def ordered(viewer: Viewer, wanted: Selection, *, by: Order, down: bool, offset: int, limit: int) -> Sorted:
-    """Living objects that fit, in the order of a column, and how many. Five queries at most."""
+    """Objects that fit, in the order of a column, and how many. Five queries at most."""
     conditions, parameters = selecting.conditions(viewer, wanted)
     direction = "DESC NULLS LAST" if down else "ASC NULLS LAST"
     sql = _ORDERED.format(conditions=conditions, column=_ORDERS[by], order=direction)
@@ -168,8 +168,8 @@ def _looking(viewer: Viewer, parameters: dict[str, Any], *, most: int = LOOKED_A
 # The viewer's newest holdings: each audience is read from the end of its index over (audience, id), a little at first,
 # then twice as much of each that may have more of the newest. So about as many are read as are looked at, in however
 # many audiences they lie, and however unevenly. `reach`: what was found until now, and of each audience that is `open`
-# the place to go on `before`. Then those of them that live, each audience's from the oldest of them on (OFFSET 0 keeps
-# PostgreSQL from the index of all that lives).
+# the place to go on `before`. Then those of them with something to show, each audience's from the oldest of them on
+# (OFFSET 0 keeps PostgreSQL from other indexes).
 _LOOKED = f"""
 reach AS (
     SELECT a.ids AS open, array_fill({walking.NOWHERE}::bigint, ARRAY[cardinality(a.ids)]) AS before,
@@ -202,7 +202,7 @@ reach AS (
         SELECT held.* FROM indicators_holding held
         WHERE held.audience_id = a.id AND held.id >= (SELECT min(newest.id) FROM newest) OFFSET 0
     ) h
-    WHERE {living.LIVES} AND h.newest_id IS NOT NULL
+    WHERE h.newest_id IS NOT NULL
 )
 """
 # A row for each kind, and one for none: how many fit, and how many were looked at.
@@ -335,5 +335,5 @@ CROSS JOIN LATERAL (SELECT {{columns}} OFFSET 0) said WHERE TRUE {{rest}}
 """
 _TALLIED = f"""
 WITH RECURSIVE {_LOOKED}
-SELECT {{counts}}, (SELECT count(*) FROM newest) FROM looked h {_NEWEST_VERSION}
+SELECT {{counts}}, (SELECT count(*) FROM newest) FROM looked h {_NEWEST_VERSION} WHERE {living.LIVES}
 """

@@ -67,7 +67,7 @@ def table(held: Sequence[StixObject], *, cover: Mapping[str, Any]) -> bytes:
                 one.stix_type,
                 one.stix_id,
                 one.version,
-                one.title,
+                said["title"],
                 one.kind,
                 one.subkind,
                 said["tlp"],

@@ -15,7 +15,9 @@ from exchange import clock
 from exchange.client import statements
 from exchange.client.audit import PACKAGE_FORMAT
 from exchange.errors import Conflict
+from exchange.tokens.defanging import defanged_text
 from indicators.models import ReportPackage, StixObject
+from indicators.reading import titling
 from indicators.reports import form
 from partners import terms
 from partners.keys.auth import viewer_whatever_state
@@ -81,6 +83,7 @@ def archive(package: ReportPackage, held: Sequence[StixObject]) -> bytes:
 def cover_document(package: ReportPackage, held: Sequence[StixObject]) -> dict[str, Any]:
     """What the recipient is told of a package, sources as it knows them. Nothing of what was left out."""
     reader = viewer_whatever_state(package.recipient_id)
+    titles = _titles(held)
     said_by = sources(reader, {(one.publisher_id, one.audience_id) for one in held})
     return {
         "package": str(package.pk),
@@ -104,7 +107,7 @@ def cover_document(package: ReportPackage, held: Sequence[StixObject]) -> dict[s
             {
                 "id": one.stix_id,
                 "type": one.stix_type,
-                "title": one.title,
+                "title": titles[one.stix_id],
                 "publisher": said_by[one.publisher_id, one.audience_id].name,
                 "creator": _claimed(one, according_to=said_by[one.publisher_id, one.audience_id].name),
                 "tlp": Tlp(one.audience.tlp).word,
@@ -113,6 +116,13 @@ def cover_document(package: ReportPackage, held: Sequence[StixObject]) -> dict[s
             for one in held
         ],
     }
+
+
+def _titles(held: Sequence[StixObject]) -> dict[str, str]:
+    """By id what each is called: a relationship by the ends of it that the package holds."""
+    stored = {one.stix_id: one.title for one in held}
+    said = {one.stix_id: titling.related(one.body) for one in held if one.stix_type == "relationship"}
+    return stored | {stix_id: titling.relationship(one, stored) for stix_id, one in said.items() if one}
 
 
 def _claimed(one: StixObject, *, according_to: str) -> dict[str, str] | None:
@@ -132,7 +142,9 @@ def _cover_paper(cover: dict[str, Any]) -> bytes:
     from partners import paper  # noqa: PLC0415 - 6 MB of a process, and few make a document on paper
 
     marking = f"TLP:{cover['tlp'].upper()}"
-    made = paper.Paper(cover["title"], subtitle=f"Report package of {cover['from']} for {cover['to']}", marking=marking)
+    made = paper.Paper(
+        defanged_text(cover["title"]), subtitle=f"Report package of {cover['from']} for {cover['to']}", marking=marking
+    )
     made.facts(
         [
             ("Marking", f"{marking}: the strictest of its objects"),
@@ -158,7 +170,10 @@ def _cover_paper(cover: dict[str, Any]) -> bytes:
         made.heading("Appeals on what its partner publishes")
         made.facts(_appeals(cover["appeals"]))
     made.heading("Objects")
-    listed = [(one["type"], one["title"], _source(one), one["tlp"].upper(), one["id"]) for one in cover["objects"]]
+    listed = [
+        (one["type"], defanged_text(one["title"]), _source(one), one["tlp"].upper(), one["id"])
+        for one in cover["objects"]
+    ]
     made.table(("Type", "Title", "Publisher", "TLP", "Id"), listed, widths=(2.2, 4, 2, 1.6, 4.4), empty="None.")
     head, proof = cover["head"], cover["release"]
     made.heading("Proof of release")
@@ -184,7 +199,9 @@ def _form_paper(filed: dict[str, Any]) -> bytes:
     from partners import paper  # noqa: PLC0415 - as above
 
     marking = f"TLP:{filed['tlp'].upper()}"
-    made = paper.Paper(filed["title"], subtitle=f"Report of {filed['from']} to {filed['to']}", marking=marking)
+    made = paper.Paper(
+        defanged_text(filed["title"]), subtitle=f"Report of {filed['from']} to {filed['to']}", marking=marking
+    )
     counts, line = filed["counts"], filed["time_line"]
     made.text("Counts are powers of ten: 10^1 is 10 to 99. Measures are what publishers did; none is recommended.")
     made.facts(

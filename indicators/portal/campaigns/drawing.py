@@ -42,7 +42,7 @@ def drawn(viewer: Viewer, campaign_id: UUID, *, opened: Sequence[str]) -> Drawn:
     graph = viewing.graph(viewer, campaign_id)
     found = marks.of(graph, own_name=viewer.partner_name, opened=opened)
     said = carriers.of(viewer, {token.key for token in found.tokens if token.key is not None})
-    known = letters.labs(viewer, directory.partners())
+    known = letters.labs(viewer, directory.known())
     strongest = sorted(found.tokens, key=lambda token: (-len(token.labs), -token.most, token.code))[:_MOST_STRONGEST]
     few = Marks(found.labs, [token for token in found.tokens if token in strongest])
     rows = [_row(token, said.get(token.key, []) if token.key else [], known, found) for token in found.tokens]

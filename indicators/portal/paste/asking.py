@@ -20,10 +20,10 @@ from exchange.errors import Refused
 from exchange.sql import ask
 from exchange.stix import words
 from exchange.tokens import normalising
-from indicators import reading
+from exchange.tokens.defanging import defanged_text
 from indicators.benign import service_hosts
 from indicators.door import benign
-from indicators.reading import carriers
+from indicators.reading import carriers, titling
 from indicators.reading.carriers import Carrier
 from indicators.values import carrying
 from partners.groups import directory
@@ -101,7 +101,7 @@ def answers(viewer: Viewer, lines: Sequence[PastedLine]) -> list[dict[str, Any]]
     keys = _keys({form for found in forms.values() for form in found})
     said = carriers.of(viewer, {key for found in keys.values() for key in found})
     ids = [line.clear.lower() for line in lines if line.subkind == "id"]
-    titles = reading.titles(viewer, ids) if ids else {}
+    titles = titling.titles(viewer, ids) if ids else {}
     known = service_hosts.known()
     labs = letters.labs(viewer, directory.partners()) if said else {}
     return [_answer(line, forms[line.number], keys, said, titles, known, labs) for line in lines]
@@ -163,7 +163,13 @@ def _answer(
     if line.subkind == "id":
         stix_id = line.clear.lower()
         if stix_id in titles:
-            return {"n": line.number, "state": "known", "value": stix_id, "title": titles[stix_id], "id": stix_id}
+            return {
+                "n": line.number,
+                "state": "known",
+                "value": stix_id,
+                "title": defanged_text(titles[stix_id]),
+                "id": stix_id,
+            }
         return _other(line, "unknown", stix_id, gettext("nobody you may see holds it"))
     if not forms:
         return _other(line, "invalid", line.clear, gettext("nothing we can compare"))
@@ -207,7 +213,7 @@ def _known(
         "inside": not exact,
         "kind": first.kind,
         "id": first.stix_id,
-        "title": first.title,
+        "title": defanged_text(first.title),
         "sources": [
             {"name": name, "letter": lab.letter, "shown": lab.shown}
             for name, lab in sorted(sources.values(), key=lambda one: (_ORDER[one[1].shown], one[1].letter, one[0]))

@@ -127,7 +127,7 @@ def draft(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponse:
     lines = judging.lines(viewer, one, answers, blocked=bool(problem))
     counts = Counter(line["state"] for line in lines)
     shown = asked.choice("show", "", of=("", *judging.STATES))
-    known = letters.labs(viewer, directory.partners())
+    known = letters.labs(viewer, directory.known())
     slugs = {each.slug: each.pk for each in directory.partners()}
     return show(
         request,

@@ -11,7 +11,7 @@ import pytest
 from exchange import clock
 from indicators.models import Holding, Opinion
 from indicators.opinions import many
-from indicators.portal import comparing, verdict
+from indicators.portal import comparing, detail, verdict
 from indicators.stix import making
 from partners.scopes import Role
 from tests import build
@@ -231,3 +231,75 @@ def test_versions_are_compared_by_path():
     before, after = '{"a": {"b": 1, "c": [1]}, "modified": "x"}', '{"a": {"b": 2, "c": [1, 3]}, "modified": "y"}'
     found = [(one.path, one.before, one.after) for one in comparing.changes(before, after)]
     assert found == [("/a/b", "1", "2"), ("/a/c/1", "", "3")]
+
+
+def test_what_a_person_takes_back_can_come_back_for_an_hour(cast):
+    """As what they revoke; nobody else is needed to make it final."""
+    (one,) = ours(cast, 1)
+    client, readers = signed_in(cast.aster), signed_in(cast.borealis)
+    page_ = f"/indicators/{one['id']}"
+    assert "For an hour one press brings it back" in text(client.get(f"{page_}/end"))
+    waits = client.post(f"{page_}/withdraw", follow=True)
+    assert waits.redirect_chain[-1][0] == "/organisation/waiting/"
+    assert "took them back" in text(waits)
+    assert "Make it final" in text(waits)
+    assert readers.get(page_).status_code == client.get(page_).status_code == 404
+    act = re.search(r'action="(/organisation/disarmed/[^/]+/act)"', text(waits))[1]
+    client.post(act, {"do": "undo"})
+    assert readers.get(page_).status_code == 200
+    client.post(f"{page_}/withdraw")
+    act = re.search(r'action="(/organisation/disarmed/[^/]+/act)"', text(client.get("/organisation/waiting/")))[1]
+    client.post(act, {"do": "confirm"})
+    held = Holding.unrestricted.get(stix_id=one["id"])
+    assert (held.state, held.newest_id) == (Holding.State.WITHDRAWN, None)
+
+
+def test_what_has_ended_is_taken_back_at_once_and_the_page_says_so_before(cast):
+    (one,) = ours(cast, 1)
+    build.publish(cast.viewer("aster"), one | {"revoked": True, "modified": build.later()})
+    client = signed_in(cast.aster)
+    assert "there is no hour to undo that" in text(client.get(f"/indicators/{one['id']}/end"))
+    assert client.post(f"/indicators/{one['id']}/withdraw").headers["Location"] == "/indicators"
+    assert Holding.unrestricted.get(stix_id=one["id"]).state == Holding.State.WITHDRAWN
+
+
+def test_whatever_the_page_of_an_object_cuts_it_says_so(cast, monkeypatch):
+    carrier = {"tokens": [making.token(value) for value in sorted(uuid.uuid4().hex * 2 for _ in range(2))]}
+    one = making.account_pattern(carrier=carrier)
+    beside = [making.account_pattern(carrier=carrier, name=f"Beside {n}") for n in range(10)]
+    references = [f"malware--{uuid.uuid4()}" for _ in range(5)]
+    seen = [
+        {
+            "type": "sighting", "spec_version": "2.1", "id": f"sighting--{uuid.uuid4()}", "count": 10,
+            "created": "2026-05-01T00:00:00Z", "modified": "2026-05-01T00:00:00Z", "sighting_of_ref": one["id"],
+        }
+        for _ in range(9)
+    ]  # fmt: skip
+    grouping = {
+        "type": "grouping", "spec_version": "2.1", "id": f"grouping--{uuid.uuid4()}", "context": "unspecified",
+        "created": "2026-05-01T00:00:00Z", "modified": "2026-05-01T00:00:00Z", "object_refs": references, "labels": [f"label-{n}" for n in range(23)],
+    }  # fmt: skip
+    monkeypatch.setattr(detail, "_MATCHES", 1)
+    monkeypatch.setattr(detail, "_MAX_REFS", 3)
+    monkeypatch.setattr(detail, "_VERSIONS_COMPARED", 1)
+    monkeypatch.setattr(detail.sighting, "MOST", 9)
+    published = (
+        build.publish(cast.viewer("aster"), one, grouping),
+        build.publish(cast.viewer("borealis"), *beside, *seen),
+        build.publish(cast.viewer("aster"), *(making.account_pattern(carrier=carrier) for _ in range(6))),
+    )
+    said = [each for answer in published for each in build.results(answer)]
+    assert {each["status"] for each in said} == {"accepted"}, said
+    for minutes in (31, 32):
+        at = clock.rfc3339(clock.now() + timedelta(minutes=minutes))
+        build.publish(cast.viewer("aster"), grouping | {"modified": at, **{f"x_{n}": minutes for n in range(61)}})
+    client = signed_in(cast.aster)
+    page_ = " ".join(text(client.get(f"/indicators/{one['id']}")).split())
+    assert "and 4 or more besides</div>" in page_
+    assert "The newest 1 matches; there are more." in page_
+    assert "The newest 8 of 9 sightings or more." in page_
+    page_ = " ".join(text(client.get(f"/indicators/{grouping['id']}")).split())
+    assert "and 3 more, in the exact bytes" in page_, "labels"
+    assert "What 1 earlier version changed is not shown." in page_
+    assert "1 more place, in the exact bytes" in page_
+    assert "2 references, in the exact bytes" in page_

@@ -155,6 +155,22 @@ def test_an_alias_is_its_partners_alone_and_shown_as_text(pool):
     assert "alert(1)" not in text(browser(pool.partners["borealis"]).get(address))
 
 
+def test_the_palette_finds_a_campaign_by_its_name_its_alias_and_its_id_for_its_members_alone(pool):
+    """By an alias, whoever gave it alone."""
+    CampaignAlias.objects.create(campaign=pool.campaign.pk, partner=pool.partners["aster"], alias="The Tuesday ring")
+    aster, borealis = browser(pool.partners["aster"]), browser(pool.partners["borealis"])
+    outside = browser(build.a_partner("Gemini"))
+    name, pk = pool.campaign.told["name"], str(pool.campaign.pk)
+    address = f'href="/campaigns/{pk}"'
+    for sought in (name, name[2:8].upper(), pk, pk[:9], f"campaign--{pk[:3]}", f"campaign--{pk}".upper()):
+        assert address in text(aster.post("/find", {"search": sought})), sought
+        assert address in text(borealis.post("/find", {"search": sought})), sought
+        assert address not in text(outside.post("/find", {"search": sought})), sought
+    assert "The Tuesday ring" in text(aster.post("/find", {"search": "tuesday"}))
+    assert address not in text(borealis.post("/find", {"search": "tuesday"}))
+    assert address not in text(aster.post("/find", {"search": pk[:3]}))
+
+
 def test_what_is_known_to_the_hour_says_so(pool):
     pages = [text(browser(pool.partners["aster"]).get(path)) for path in ("/", "/campaigns")]
     for page in pages:

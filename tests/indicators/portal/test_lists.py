@@ -6,13 +6,20 @@ import re
 import uuid
 
 import pytest
+from django.http import QueryDict
 
+from exchange import clock
+from indicators.ending import withdrawing
+from indicators.feeds.filters import Filter
 from indicators.models import Feed
-from indicators.portal import chips
+from indicators.portal import asking, chips
 from indicators.publishing.addressing import Reach
 from indicators.reading import listing
 from indicators.stix import making
+from indicators.telling import subscribing
 from partners.attribution import Attribution
+from partners.groups import life
+from partners.keys import auth
 from partners.scopes import Role
 from tests import build
 from tests.indicators.portal.test_pages import PROBE, a_pair, names, signed_in, text
@@ -133,6 +140,14 @@ def test_counts_follow_the_filter_and_no_match_names_the_part_that_empties_it(ca
     assert "Without any one of them there is still nothing." in none
 
 
+def a_relationship(source, target, verb="related-to"):
+    at = clock.rfc3339(clock.now())
+    return {
+        "type": "relationship", "spec_version": "2.1", "id": f"relationship--{uuid.uuid4()}", "created": at,
+        "modified": at, "relationship_type": verb, "source_ref": source, "target_ref": target,
+    }  # fmt: skip
+
+
 def test_what_has_ended_is_a_view_of_its_own(cast):
     ended = making.account_pattern(name="Over")
     build.publish(cast.viewer("aster"), ended, making.account_pattern(name="Lives"))
@@ -140,6 +155,26 @@ def test_what_has_ended_is_a_view_of_its_own(cast):
     client = signed_in(cast.aster)
     assert names(client.get("/indicators")) == ["Lives"]
     assert names(client.get("/indicators?view=all")) == ["Over", "Lives"]
+
+
+@pytest.mark.parametrize("look", [{}, {"filter": "-kind:prompt-signature"}])
+def test_what_has_ended_is_counted_and_sorted_where_it_is_listed(cast, look):
+    """The number and the kinds are those of the rows, however they are sorted."""
+    ended, gone = making.account_pattern(name="Over"), making.account_pattern(name="Gone")
+    relationship = a_relationship(ended["id"], gone["id"])
+    publisher = cast.viewer("aster")
+    build.publish(publisher, ended, gone, making.account_pattern(name="Lives"), relationship)
+    build.publish(publisher, ended | {"revoked": True, "modified": build.later()})
+    withdrawing.withdraw(publisher, [gone["id"]])
+    client = signed_in(cast.borealis)
+    for view, count in (("", "1"), ("all", "2"), ("objects", "3")):
+        asked = {"view": view, **look} if view != "objects" else {"view": view}
+        for sort in ("", *listing.ORDERS, *(f"-{one}" for one in listing.ORDERS), "added"):
+            shown = client.get("/indicators", {**asked, "sort": sort})
+            assert (len(names(shown)), matching(shown)) == (int(count), [count]), (view, sort)
+        assert matching(client.post("/indicators", {**asked, "do": "count"})) == [count]
+    kinds = text(client.get("/indicators?view=all"))
+    assert re.search(r'Only account patterns?">.*?</svg>.*?2<span', kinds, re.DOTALL)
 
 
 def test_what_is_on_one_page_is_counted_there(cast, monkeypatch):
@@ -228,6 +263,156 @@ def test_no_filter_and_no_name_of_a_view_becomes_markup(cast):
         assert "<img" not in content
 
 
+def test_what_a_list_is_sorted_by_is_what_its_head_says(cast):
+    """Values are tokens mostly: the first column sorts by what is told beside them."""
+    for subkind in ("email", "device", "phone"):
+        build.publish(cast.viewer("aster"), making.account_pattern(subkind))
+    client = signed_in(cast.aster)
+    subkinds = {
+        way: re.findall(r'class="sub">([^<]*)<', text(client.get(f"/indicators?sort={way}"))) for way in ORDERED
+    }
+    assert subkinds["subkind"] == subkinds["value"] == ["device", "email", "phone"]
+    assert subkinds["-subkind"] == ["phone", "email", "device"]
+    assert subkinds["added"] == subkinds["-added"] == subkinds[""] == ["phone", "device", "email"], "the newest first"
+    for way in ORDERED:
+        head = re.findall(
+            r'<th[^>]* aria-sort="(\w+)"[^>]*>(.*?)</th>', text(client.get(f"/indicators?sort={way}")), re.DOTALL
+        )
+        assert [how for how, _ in head] == ["ascending" if way in ("subkind", "value") else "descending"], way
+        assert ("Subkind" in head[0][1]) is (way.lstrip("-") in ("subkind", "value")), way
+
+
+ORDERED = ("subkind", "-subkind", "value", "added", "-added", "")
+
+
+def test_a_relationship_is_listed_by_its_ends(cast):
+    """What one may not see of it is told by its type alone."""
+    seen, hidden = making.account_pattern(name="Seen by both"), making.account_pattern(name="Of Aster alone")
+    publisher = cast.viewer("aster")
+    links = [a_relationship(seen["id"], seen["id"], "derived-from"), a_relationship(seen["id"], hidden["id"])]
+    build.publish(publisher, seen, *links, groups=("ring",))
+    build.publish(publisher, hidden | {"object_marking_refs": [build.red()]})
+    wanted = ["Seen by both related to {}", "Seen by both derived from Seen by both", "Seen by both"]
+    for partner, other in ((cast.aster, "Of Aster alone"), (cast.borealis, "indicator")):
+        client = signed_in(partner)
+        listed_ = names(client.get("/indicators", {"view": "objects", "filter": "group:ring"}))
+        assert listed_ == [one.format(other) for one in wanted]
+        page_ = text(client.get(f"/indicators/{links[1]['id']}"))
+        head = re.search(r"<h1 [^>]*>([^<]*)</h1>", page_)[1]
+        assert head == wanted[0].format(other)
+
+
+def test_a_suspended_lab_that_said_it_by_name_keeps_its_letter(cast):
+    """It is marked as suspended: nobody takes it for one who hides."""
+    ours, _ = a_pair(cast)
+    life.suspend(cast.borealis, by=auth.viewer_of_user(build.a_user(cast.operator)), why="A key leaked.")
+    client = signed_in(cast.aster)
+    assert cells(client.get("/indicators"), "publishers") == ["AB", "AB"]
+    page_ = text(client.get(f"/indicators/{ours['id']}"))
+    assert '<abbr class="lab named" title="Borealis">B</abbr>' in page_
+    assert "without a name" not in page_
+
+
+@pytest.mark.parametrize("value", ["relay.example", "203.0.113.7", "ops@relay.example", "https://relay.example/v1"])
+def test_a_title_that_holds_a_value_is_defanged_wherever_people_read_it(cast, value):
+    (ours, _), client = a_pair(cast, name=f"Proxy at {value}, seen"), signed_in(cast.aster)
+    campaign = {
+        "type": "campaign", "spec_version": "2.1", "id": f"campaign--{uuid.uuid4()}", "name": f"Over {value}",
+        "created": "2026-05-01T00:00:00Z", "modified": "2026-05-01T00:00:00Z",
+    }  # fmt: skip
+    build.publish(cast.viewer("aster"), campaign, a_relationship(ours["id"], campaign["id"]))
+    paths = (
+        "indicators",
+        "indicators?view=objects",
+        "matches",
+        f"indicators/{campaign['id']}",
+        f"indicators/{ours['id']}",
+    )
+    paths += (f"indicators/{ours['id']}/end", f"indicators/{ours['id']}/audience", "organisation/reports/")
+    paths += (f"organisation/sharing/?as=borealis&object={ours['id']}",)
+    for path in paths:
+        page_ = text(client.get(f"/{path}"))
+        page_ = re.sub("Exactly as published.*?</pre>", "", page_, flags=re.DOTALL)
+        assert value not in page_, path
+        assert "[.]" in page_, path
+
+
+@pytest.mark.parametrize("role", Role)
+def test_who_may_not_read_a_proof_is_told_who_gives_that_right(cast, role):
+    ours, _ = a_pair(cast)
+    client = signed_in(cast.aster, role=role)
+    address = f"/indicators/{ours['id']}/proof"
+    offered = f'href="{address}"' in (page_ := text(client.get(f"/indicators/{ours['id']}")))
+    assert (client.get(address).status_code == 403) is not offered
+    assert ("an admin of your partner gives that right" in page_) is not offered
+
+
+def test_what_has_ended_is_asked_for_with_the_same_filter(cast):
+    a_pair(cast)
+    client = signed_in(cast.aster)
+    page_ = text(client.get("/indicators?filter=from:mine&sort=-severity"))
+    assert 'href="/indicators?view=all&filter=from%3Amine&sort=-severity">Ended too' in page_
+    assert 'href="/indicators?view=objects&filter=from%3Amine&sort=-severity">All STIX objects' in page_
+    back = text(client.get("/indicators?view=all&filter=from:mine"))
+    assert re.search(r'href="/indicators\?filter=from%3Amine" aria-current="page" title="[^"]*">Ended too', back)
+    searched = text(client.post("/indicators", {"search": "relay.example"}))
+    assert 'name="view" value="all"' in searched, "a value stands in no address"
+    pressed = client.post("/indicators", QueryDict("view=&filter=words:Aster&view=all"))
+    assert 'value="words:aster"' in text(pressed).lower()
+    assert 'aria-current="page" title="Back to what is in force">Ended too</button>' in text(pressed)
+
+
+def test_a_printed_list_says_what_it_was_asked_and_how_many_there_are(cast):
+    a_pair(cast)
+    client = signed_in(cast.aster)
+    on_paper = re.compile(r'<p class="on-paper">(.*?)</p>', re.DOTALL)
+    plain, asked = (
+        " ".join(re.sub("<[^>]+>", "", on_paper.findall(text(client.get(f"/indicators{how}")))[-1]).split())
+        for how in ("", "?view=all&filter=from:mine")
+    )
+    assert plain == "2 match. Without a filter. · 2 on this page"
+    assert asked == "1 match. Filter: from:mine · Ended too · 1 on this page"
+
+
+def test_where_feeds_have_no_room_the_way_to_all_of_them_stands(cast, monkeypatch):
+    client = signed_in(cast.aster)
+    monkeypatch.setattr(asking, "_MOST_VIEWS", 2)
+    for name in ("One", "Two"):
+        subscribing.save_feed(cast.viewer("aster"), name=name, filter_json=Filter().to_json())
+    both = re.compile(r'href="/subscriptions"[^>]*>(?:<span class="dot"></span><span class="label">)?All feeds')
+    assert not both.search(text(client.get("/indicators")))
+    for name in ("Three", *"ABCDE"):
+        subscribing.save_feed(cast.viewer("aster"), name=name, filter_json=Filter().to_json())
+    assert len(both.findall(text(client.get("/indicators")))) == 1, "eight have room in the side bar"
+    subscribing.save_feed(cast.viewer("aster"), name="Nine", filter_json=Filter().to_json())
+    assert len(both.findall(text(client.get("/indicators")))) == 2
+
+
+def test_the_palette_finds_what_has_ended_feeds_groups_and_acts(cast):
+    ended, lives = making.account_pattern(name="Relay of old"), making.account_pattern(name="Relay of now")
+    link = a_relationship(ended["id"], lives["id"])
+    build.publish(cast.viewer("aster"), ended, lives, link)
+    build.publish(cast.viewer("aster"), ended | {"revoked": True, "modified": build.later()})
+    feed = subscribing.save_feed(cast.viewer("aster"), name="Relays we block", filter_json=Filter().to_json())
+    ours, others, recipient = signed_in(cast.aster), signed_in(cast.borealis), signed_in(cast.dorado)
+
+    def led(client, sought):
+        return re.findall('<a href="([^"]*)"', text(client.post("/find", {"search": sought})))
+
+    for client in (ours, others):
+        assert led(client, ended["id"]) == [f"/indicators/{ended['id']}"]
+        assert led(client, link["id"]) == [f"/indicators/{link['id']}"]
+    relays = [f"/indicators/{lives['id']}", f"/indicators/{ended['id']}"]
+    assert led(ours, "relay") == [*relays, f"/subscriptions/feeds/{feed.pk}"], "what is in force first"
+    assert led(others, "relay") == relays
+    assert "revoked</span>" in text(ours.post("/find", {"search": "relay of old"}))
+    assert led(ours, "ring") == ["/organisation/groups/ring"]
+    assert led(recipient, "ring") == []
+    assert led(ours, "new feed") == ["/subscriptions/new"]
+    assert led(ours, "publish a list") == ["/publish"]
+    assert led(recipient, "publish a list") == []
+
+
 def matching(answer):
     return re.findall(r"<b>([^<]*)</b> match", text(answer))
 
@@ -247,7 +432,7 @@ def test_a_list_counts_few_at_first_and_all_once_it_is_there(cast, monkeypatch):
     after = client.post("/indicators", {"do": "count"})
     assert matching(after) == ["57"]
     assert "hx-trigger" not in text(after)
-    assert len(re.findall("hx-swap-oob", text(after))) == 1  # the kinds
+    assert len(re.findall("hx-swap-oob", text(after))) == 2  # the kinds, and what is printed
     assert matching(client.post("/indicators", {"do": "count", "filter": "kind:payment-fingerprint"})) == ["4"]
     assert matching(client.post("/indicators", {"do": "count", "view": "all", "filter": "from:mine"})) == ["0"]
     monkeypatch.setattr(listing, "LOOKED_AT", 55)

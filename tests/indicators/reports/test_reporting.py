@@ -139,6 +139,21 @@ def test_it_holds_what_the_recipient_may_see_byte_for_byte_and_counts_the_rest_f
     assert len(report.verified) == 3
 
 
+def test_a_package_calls_a_relationship_by_the_ends_that_it_holds(scene, dorado):
+    """On the cover sheet, in the table and on the page; an end that it does not hold is told by its type."""
+    package = scene.released()
+    files = files_of(dorado.get(f"reports/{package.pk}/package").content)
+    rows = list(csv.DictReader(io.StringIO(files["objects.csv"].decode())))
+    on_cover = {one["id"]: one["title"] for one in json.loads(files["cover.json"])["objects"]}
+    called = {scene.links[0]["id"]: "Open to all indicates Hydra of November"}
+    called[scene.links[2]["id"]] = "indicator indicates Hydra of November"
+    in_table = {one["id"]: one["title"] for one in rows}
+    page = scene.signed_in(scene.counsel_person).get(f"/organisation/reports/{package.pk}/").content.decode()
+    for stix_id, title in called.items():
+        assert (on_cover[stix_id], in_table[stix_id]) == (title, title)
+        assert f">{title}</a>" in page
+
+
 def test_a_package_that_was_changed_is_found_out(scene, dorado, tmp_path):
     package = scene.released()
     files = files_of(dorado.get(f"reports/{package.pk}/package").content)
