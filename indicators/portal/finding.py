@@ -32,7 +32,7 @@ _ID = re.compile(r"[a-z0-9-]+--[0-9a-f-]*", re.IGNORECASE)
 _INDICATORS = Filter.of(types=("indicator",))
 
 
-class Place(NamedTuple):
+class Lead(NamedTuple):
     """Where one may go: the address, what it is called, and its picture."""
 
     address: str
@@ -81,19 +81,19 @@ def _objects(viewer: Viewer, text: str) -> Sequence[Statement]:
     return [*found, *more][:_MOST]
 
 
-def _named(viewer: Viewer, text: str) -> list[Place]:
+def _named(viewer: Viewer, text: str) -> list[Lead]:
     """The partner's feeds and groups of which the name has this. Two queries."""
     feeds = Feed.objects.of(viewer).filter(name__icontains=text).order_by("name", "pk")[:_MOST]
     groups = Group.objects.filter(pk__in=viewer.group_ids, name__icontains=text).order_by("name")[:_MOST]
     return [
-        *(Place(reverse("portal-feed", args=[one.pk]), one.name, "feed") for one in feeds),
-        *(Place(reverse("group-page", args=[one.slug]), one.name, "people") for one in groups),
+        *(Lead(reverse("portal-feed", args=[one.pk]), one.name, "feed") for one in feeds),
+        *(Lead(reverse("group-page", args=[one.slug]), one.name, "people") for one in groups),
     ]
 
 
-def _places(viewer: Viewer, text: str) -> list[Place]:
+def _places(viewer: Viewer, text: str) -> list[Lead]:
     """Acts and places of which the name has this."""
     may = [one for one in _ACTS if one[-1] in viewer.scopes]
-    acts = [Place(reverse(route), str(label), icon) for label, route, icon, _ in may]
-    there = [Place(reverse(place.route), str(place.label), place.icon) for place in places.all_of(viewer)]
+    acts = [Lead(reverse(route), str(label), icon) for label, route, icon, _ in may]
+    there = [Lead(reverse(place.route), str(place.label), place.icon) for place in places.all_of(viewer)]
     return [one for one in (*there, *acts) if text.lower() in one.label.lower()][:_MOST]

@@ -103,7 +103,7 @@ def answers(viewer: Viewer, lines: Sequence[PastedLine]) -> list[dict[str, Any]]
     ids = [line.clear.lower() for line in lines if line.subkind == "id"]
     titles = titling.titles(viewer, ids) if ids else {}
     known = service_hosts.known()
-    labs = letters.labs(viewer, directory.partners()) if said else {}
+    labs = letters.labs(viewer, directory.known()) if said else {}
     return [_answer(line, forms[line.number], keys, said, titles, known, labs) for line in lines]
 
 
