@@ -327,7 +327,7 @@ def read(document: Mapping[str, Any], *, beside: Path) -> Policy:
     return Policy(
         rules=tuple(_rule(one, number) for number, one in enumerate(document.get("rule", []), 1)),
         without_floors=frozenset(_word(Floor, one, "without_floors") for one in document.get("without_floors", [])),
-        below_floor=_word(Action, document.get("below_floor", "log"), "below_floor"),
+        below_floor=_below_floor(document.get("below_floor", "log")),
         mode=_word(Mode, document.get("mode", "enforce"), "mode"),
         allowed=allowing.read(document, beside=beside),
         stale=dict(_stale(document.get("stale", {}))),
@@ -384,6 +384,13 @@ def _texts(said: Any, at: str) -> tuple[str, ...]:
 def _only(said: Mapping[str, Any], known: set[str], *, at: str) -> None:
     if unknown := sorted(set(said) - known):
         raise Unusable(f"{at}: {unknown[0]} is not known. There are {', '.join(sorted(known))}.")
+
+
+def _below_floor(word: Any) -> Action:
+    action = _word(Action, word, "below_floor")
+    if action is Action.BLOCK:
+        raise Unusable("below_floor: block would switch all floors off. Name those to do without in without_floors.")
+    return action
 
 
 def _word[Word: StrEnum](of: type[Word], word: Any, at: str) -> Word:

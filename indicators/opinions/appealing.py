@@ -344,8 +344,10 @@ def _shown(one: Ticket, state: str, *, publisher: Source | None = None) -> Shown
 
 
 def _is_late(one: Ticket, state: str) -> bool:
-    """Whether it was answered too late, or waits for too long: what is open again is not answered."""
-    return one.due_at < clock.now() if state == "open" else one.decided_at is not None and one.decided_at > one.due_at
+    """Whether it was answered too late, ended unanswered after it was told to be overdue, or waits for too long."""
+    if state == "open":  # as is what came back, whatever was answered before
+        return one.due_at < clock.now()
+    return one.told if one.decided_at is None else one.decided_at > one.due_at
 
 
 def statistics(partner_id: UUID) -> dict[str, Any]:

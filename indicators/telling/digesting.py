@@ -22,6 +22,7 @@ from django.conf import settings
 from django.core import signing
 from django.core.mail import EmailMessage
 from django.db import connection, transaction
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 
@@ -123,11 +124,13 @@ def next_due(wish: Wish, *, after: datetime) -> datetime | None:
         due = due.astimezone(after.tzinfo)
     else:
         due = after.replace(minute=0, second=0, microsecond=0) + _HOUR
-    for _ in range(24):
-        if not _is_quiet(wish, due.astimezone(zone).hour):
-            break
-        due += _HOUR
-    return due
+    return _awake(wish, due)
+
+
+def _awake(wish: Wish, at: datetime) -> datetime:
+    """This moment, or so many hours later that it is none of the quiet ones."""
+    later = (at + hours * _HOUR for hours in range(24))
+    return next((moment for moment in later if not _is_quiet(wish, moment)), at)
 
 
 def _next_day(local: datetime) -> datetime:
@@ -135,8 +138,8 @@ def _next_day(local: datetime) -> datetime:
     return local + timedelta(days=1)
 
 
-def _is_quiet(wish: Wish, hour: int) -> bool:
-    begin, end = wish.quiet_from, wish.quiet_until
+def _is_quiet(wish: Wish, at: datetime) -> bool:
+    begin, end, hour = wish.quiet_from, wish.quiet_until, at.astimezone(ZoneInfo(wish.time_zone)).hour
     if begin is None or end is None or begin == end:
         return False
     return begin <= hour < end if begin < end else hour >= begin or hour < end
@@ -203,10 +206,20 @@ def catch_up() -> None:
     moment = clock.now()
     due = Digest.objects.filter(due_at__lte=moment).order_by("due_at", "pk").select_related("user")
     for digest in due[:_AT_ONCE]:
-        upcoming = next_due(_wish(digest), after=moment)
+        wish = _wish(digest)
+        if _is_quiet(wish, moment):  # it was due before, and nobody was there to send it
+            _put_off(digest, wish, moment)
+            continue
+        upcoming = next_due(wish, after=moment)
         with transaction.atomic():
             if Digest.objects.filter(pk=digest.pk, due_at=digest.due_at).update(due_at=upcoming):
                 mailing.ask_later(_PURPOSE, str(digest.pk), kept=_KEPT, partner_id=digest.user.partner_id)
+
+
+def _put_off(digest: Digest, wish: Wish, moment: datetime) -> None:
+    """Send it at the first full hour that is not quiet, where it is not sent before anyway."""
+    due = _awake(wish, moment.replace(minute=0, second=0, microsecond=0) + _HOUR)
+    Digest.objects.filter(pk=digest.pk).filter(Q(due_at__lte=moment) | Q(due_at__gt=due)).update(due_at=due)
 
 
 def _wish(digest: Digest) -> Wish:
@@ -218,10 +231,14 @@ def _wish(digest: Digest) -> Wish:
 def send(digest_id: str) -> None:
     """Read what there is to tell, as its person sees it now, and send it. Raises OSError, SMTPException.
 
-    Nothing is sent to who ended it meanwhile, is not active any more, or lacks an address.
+    Nothing is sent to who ended it meanwhile, is not active any more, or lacks an address. What waited into the quiet
+    hours waits until they are over.
     """
     digest = Digest.objects.select_related("user").filter(pk=digest_id).exclude(every=Digest.Every.OFF).first()
     if digest is None or not digest.user.email:
+        return
+    if _is_quiet(wish := _wish(digest), clock.now()):
+        _put_off(digest, wish, clock.now())
         return
     try:
         viewer = viewer_of_user(digest.user)

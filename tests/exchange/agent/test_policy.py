@@ -106,6 +106,7 @@ def test_the_first_rule_that_fits_gives_the_action_and_a_floor_lowers_it(tmp_pat
     ("text", "words"),
     [
         ("modus = 'shadow'", "modus is not known"),
+        ("below_floor = 'block'", "would switch all floors off"),
         ("without_floors = ['victim']", "two-publishers, victims"),
         ("[[rule]]\nname = 'a'", "which action"),
         ("[[rule]]\nname = 'a'\naction = 'ban'", "ignore, log, challenge, block"),

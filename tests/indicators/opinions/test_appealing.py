@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from exchange import clock
 from exchange.client import cli
 from exchange.client.errors import Unusable
+from indicators import publishing
 from indicators.ending import revoking
 from indicators.models import Appeal, Holding, Opinion, Ticket
 from indicators.opinions import appealing, giving
@@ -227,6 +228,9 @@ def test_what_is_overdue_is_told_once(cast, monkeypatch):
     viewer = auth.viewer_of_user(build.a_user(cast.borealis))
     assert appealing.find(viewer, appeal["id"]).tickets[0].overdue
     assert appealing.statistics(cast.aster.pk)["late"] == 1
+    revoking.revoke_each(cast.viewer("aster"), [theirs], request=publishing.Request(b"late" * 8))
+    said = appealing.statistics(cast.aster.pk)
+    assert (said["ended"], said["late"]) == (1, 1), "ended at last, though by no answer"
     moment += timedelta(days=366)
     appealing.forget()
     assert not Appeal.unrestricted.exists()

@@ -100,6 +100,41 @@ def test_the_next_one_is_at_a_full_hour_outside_the_quiet_ones(wish, after, due)
     assert found == (datetime.fromisoformat(due) if due else None)
 
 
+@pytest.mark.parametrize("every", [HOURLY, DAILY])
+def test_what_nobody_was_there_to_send_waits_until_the_quiet_hours_are_over(
+    cast, reader, person, time, mailoutbox, every
+):
+    digest = chosen(reader, person, every=every, hour=21, quiet_from=22, quiet_until=7, feeds=(feed_of(reader).pk,))
+    publish(cast)
+    time.move_to(START.replace(hour=23, minute=10))
+    turn()
+    digest.refresh_from_db()
+    assert (mailoutbox, digest.due_at) == ([], datetime(2026, 11, 25, 7, tzinfo=UTC))
+    time.move_to(digest.due_at)
+    turn()
+    assert len(mailoutbox) == 1
+
+
+@pytest.mark.parametrize("every", [HOURLY, DAILY])
+def test_what_waited_for_a_worker_into_the_quiet_hours_waits_until_they_are_over(
+    cast, reader, person, time, mailoutbox, every
+):
+    """Where hours begin at half past, an hourly one may be due half an hour before them."""
+    zone = {"time_zone": "Asia/Kolkata", "hour": 21, "quiet_from": 22, "quiet_until": 7}
+    digest = chosen(reader, person, every=every, feeds=(feed_of(reader).pk,), **zone)
+    publish(cast)
+    time.move_to(START.replace(hour=16))  # 21:30 there
+    digesting.catch_up()
+    time.move_to(START.replace(hour=16, minute=31))  # 22:01
+    while mailing.send_next():
+        pass
+    digest.refresh_from_db()
+    assert (mailoutbox, digest.due_at) == ([], datetime(2026, 11, 25, 2, tzinfo=UTC))  # 7:30
+    time.move_to(digest.due_at)
+    turn()
+    assert len(mailoutbox) == 1
+
+
 @pytest.mark.parametrize(
     ("wish", "at"),
     [
