@@ -1,17 +1,20 @@
 """What the server is made of, as CycloneDX 1.6: `python deploy/sbom.py deploy/requirements.lock > sbom.cdx.json`.
 
 Each library of the lock with its version and the SHA-256 of every file that an installation may take; its licence, as
-its own metadata says it, where it is installed. The same lock and environment give the same bytes.
+its own metadata says it, where it is installed. Then what the portal's scripts are bundled of (`deploy/browser`), each
+with the SHA-512 of its package. The same locks and environment give the same bytes.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 _PINNED = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[^\s;\\]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -47,10 +50,25 @@ def _licence(name: str) -> str:
     return written.strip().split("\n")[0][:200]
 
 
-def bill(lock: str, version: str) -> dict[str, Any]:
-    """The whole document."""
+def bundled(lock: str) -> list[dict[str, Any]]:
+    """The libraries of npm's lock (version 3) that are in the bundles: all but those that only build or try them."""
+    found = []
+    for place, one in json.loads(lock)["packages"].items():
+        if not place or one.get("dev"):
+            continue
+        name = place.rpartition("node_modules/")[2]
+        algorithm, _, digest = one["integrity"].partition("-")
+        purl = f"pkg:npm/{quote(name, safe='/')}@{one['version']}"
+        component = {"type": "library", "bom-ref": purl, "name": name, "version": one["version"], "purl": purl}
+        hashes = [{"alg": algorithm.upper().replace("SHA", "SHA-"), "content": base64.b64decode(digest).hex()}]
+        found.append(component | {"licenses": [{"license": {"name": one["license"]}}], "hashes": hashes})
+    return found
+
+
+def bill(lock: str, version: str, *, browser: str) -> dict[str, Any]:
+    """The whole document, of the lock of Python's libraries and npm's of the bundles."""
     ours = {"type": "application", "bom-ref": "exchange", "name": "exchange", "version": version}
-    parts = components(lock)
+    parts = components(lock) + bundled(browser)
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -64,6 +82,10 @@ def bill(lock: str, version: str) -> dict[str, Any]:
 if __name__ == "__main__":
     _root = Path(__file__).resolve().parents[1]
     _project = re.search(r'^version = "(.+)"$', (_root / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
-    _bill = bill(Path(sys.argv[1]).read_text(encoding="utf-8"), _project[1] if _project else "0")
+    _bill = bill(
+        Path(sys.argv[1]).read_text(encoding="utf-8"),
+        _project[1] if _project else "0",
+        browser=(_root / "deploy/browser/package-lock.json").read_text(encoding="utf-8"),
+    )
     json.dump(_bill, sys.stdout, indent=1, ensure_ascii=False)
     sys.stdout.write("\n")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import datetime
 from pathlib import Path
 
 from exchange import env
@@ -22,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m exchange.backup", description=__doc__)
     parser.add_argument("verb", choices=("copy", "receive", "restore"))
     parser.add_argument("to", nargs="?", type=Path, help="restore: the new data directory, absent or empty")
-    parser.add_argument("--at", type=datetime.fromisoformat, help="restore: an RFC 3339 moment; default: all there is")
+    parser.add_argument("--at", type=restoring.moment, help="restore: an RFC 3339 moment; default: all there is")
     parser.add_argument("--user", default="", help="restore by root: as whom PostgreSQL runs")
     given = parser.parse_args()
     url = env.required("KEY_SERVICE_DATABASE_URL", why="a postgresql:// URL")

@@ -34,6 +34,14 @@ class Restored:
     seconds: float
 
 
+def moment(text: str) -> datetime:
+    """To when, with its zone: 2026-11-29T02:15:00Z. Raises ValueError."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("say the zone, too: 2026-11-29T02:15:00Z")
+    return found
+
+
 def chosen(directory: Path, *, at: datetime | None) -> keeping.Base:
     """The newest base backup that ended before the moment. Raises Failed."""
     found = [base for base in keeping.bases(directory) if at is None or base.ended_at <= at]

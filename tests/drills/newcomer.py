@@ -88,6 +88,8 @@ class Newcomer:
         line = self.machine.here(line).replace("-o exchange ", "")
         for folder in ("etc/systemd/system", "etc/tmpfiles.d", "etc/nginx/conf.d", "opt", "var/lib", "var/backups"):
             (self.machine.root / folder).mkdir(parents=True, exist_ok=True)
+        if "deploy/build.lock" in line and not (self.checkout / "deploy/build.lock").exists():
+            shutil.copy(ROOT / "deploy/build.lock", self.checkout / "deploy")  # a release before it had none
         environment = self.machine.environment() | _REGISTRY
         self.machine.run(["bash", "-euc", line], environment, what=line, cwd=self.checkout)
         if is_root() and "/var/backups/exchange" in line:  # where units run as root, PostgreSQL runs as another user

@@ -43,6 +43,7 @@ OPERATORS = (
     "KEY_SERVICE_SECRET=",
     "granian ",
     "celery ",
+    "docker ",
     "kubectl ",
     "helm ",
 )

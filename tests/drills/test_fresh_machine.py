@@ -153,8 +153,12 @@ def _is_upgraded_under_load(newcomer: Newcomer, keys: list[str], context: ssl.SS
     load = Load(newcomer.base, keys, context, to=TO)
     try:
         load.is_felt()
-        newcomer.types("/opt/exchange/bin/pip install --require-hashes -r deploy/requirements.lock")
-        newcomer.types("/opt/exchange/bin/pip install --force-reinstall --no-deps . ./deploy/server")
+        newcomer.types(
+            "/opt/exchange/bin/pip install --require-hashes -r deploy/requirements.lock -r deploy/build.lock"
+        )
+        newcomer.types(
+            "/opt/exchange/bin/pip install --force-reinstall --no-deps --no-build-isolation . ./deploy/server"
+        )
         newcomer.copies_units()
         for name in ("exchange-prepare", *newcomer.came_since):
             machine.start(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Where to, and to when."""
         parser.add_argument("to", type=Path, help="The new data directory: absent or empty.")
-        parser.add_argument("--at", type=moment, help="An RFC 3339 moment; default: all that was received.")
+        parser.add_argument("--at", type=restoring.moment, help="An RFC 3339 moment; default: all that was received.")
         parser.add_argument("--user", default="", help="For root: as whom PostgreSQL runs, and whose the files are.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -50,14 +49,6 @@ _OF_THE_LIVING = (
     *("BACKUP_DATABASE_URL", "CELERY_BROKER_URL"),
     *("DATABASE_DIRECT_URL", "DATABASE_POOLER", "DATABASE_REPLICA_URL"),
 )
-
-
-def moment(text: str) -> datetime:
-    """With its zone: 2026-11-29T02:15:00Z. Raises ValueError."""
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError("say the zone, too: 2026-11-29T02:15:00Z")
-    return found
 
 
 def manage(url: str, *arguments: str, more: dict[str, str] | None = None) -> str:

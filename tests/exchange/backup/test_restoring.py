@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -60,3 +62,9 @@ def test_root_hands_the_log_to_the_servers_user_beside_the_target_and_takes_it_b
     assert list(target.parent.iterdir()) == [target]
     with restoring.readable(archive, base, near=target, owner=None) as place:
         assert place == archive
+
+
+def test_a_moment_without_its_zone_is_refused_by_each_command_that_restores():
+    line = [sys.executable, "-m", "exchange.backup", "restore", "/nowhere", "--at", "2026-11-29T02:15:00"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (done.returncode, "invalid moment value" in done.stderr) == (2, True), done.stderr
