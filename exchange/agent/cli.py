@@ -416,11 +416,14 @@ def filter_command(
     settings: _Config,
     timeout_ms: Annotated[int, typer.Option(min=0, help="How long a value may wait for the key service.")] = 0,
 ) -> None:
-    """Read `KIND TAB VALUE`, or {"kind", "value"} or {"prompt"} as JSON, a line each; write verdicts as JSON lines."""
+    """Read `KIND TAB VALUE`, or {"kind", "value"} or {"prompt"} as JSON, a line each; write verdicts as JSON lines.
+
+    However long it runs, it follows what `run` keeps: what went is let through within seconds.
+    """
     from exchange.agent import configuration, filtering, loading  # noqa: PLC0415 - as above
 
     found = configuration.read(settings)
-    with loading.looking_up(found) as blocklist:
+    with loading.looking_up(found, renewing=True) as blocklist:
         for line in sys.stdin:
             typer.echo(json.dumps(filtering.answer(blocklist, line, timeout_s=timeout_ms / 1_000)))
         counting.save_hits(found.state, blocklist.taken_hits())

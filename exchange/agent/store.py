@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from exchange.agent import gone, rows
+from exchange.agent import gone, rows, turning
 from exchange.agent.braking import Braked, Limits
 from exchange.agent.damage import Damaged, alone_in, damage
 from exchange.agent.policy import Statement
@@ -120,6 +120,8 @@ class Store:
                     gone.note(self._db, change, left, now=now)
             if not fresh:
                 gone.trim(self._db, now=now)
+                if told:
+                    self._note_change()
             if key is not None and (summed is None or summed.key != key):
                 summed = self._sum_anew(side, key)
             if summed is not None:
@@ -181,6 +183,7 @@ class Store:
             for part in ("cursor", "sum"):
                 self.put(part, self.get(f"fresh {part}"))
                 self.put(f"fresh {part}", "")
+            self._note_change()
         self.touched.add("*")
 
     def braked(self) -> list[Braked]:
@@ -284,21 +287,11 @@ class Store:
 
     def turned(self, *, since: datetime, now: datetime) -> list[str]:
         """The values of entries that began or ended by themselves after `since` and up to `now`."""
-        rows = self._db.execute(
-            "SELECT value FROM entry WHERE valid_until > :since AND valid_until <= :now"
-            " UNION SELECT value FROM entry WHERE valid_from > :since AND valid_from <= :now",
-            {"since": stamp(since), "now": stamp(now)},
-        )
-        return [value for (value,) in rows]
+        return turning.turned(self._db, since=stamp(since), now=stamp(now))
 
     def next_turn(self, *, now: datetime) -> datetime | None:
-        """When the next entry begins or ends by itself; None if none does."""
-        found = self._db.execute(
-            "SELECT min(at) FROM (SELECT min(valid_until) AS at FROM entry WHERE valid_until > :now"
-            " UNION ALL SELECT min(valid_from) FROM entry WHERE valid_from > :now)",
-            {"now": stamp(now)},
-        ).fetchone()[0]
-        return None if found is None else datetime.fromisoformat(found)
+        """When the next entry, regex or rule begins or ends by itself; None if none does."""
+        return turning.next_turn(self._db, now=stamp(now))
 
     def _apply(self, change: Mapping[str, Any], *, side: Side, summed: Summed | None) -> list[tuple[str, ...]]:
         """Returns what the object said before, by `gone.COLUMNS`."""
@@ -349,6 +342,10 @@ class Store:
             ],
         )
         return left
+
+    def _note_change(self) -> None:
+        """For who reads this store in another process (`renewing`): a cursor is another one at each answer."""
+        self.put("changes", str(int(self.get("changes") or 0) + 1))
 
     def _sum(self, side: Side) -> Summed | None:
         return Summed.read(self.get(side.sum))
