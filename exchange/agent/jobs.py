@@ -27,8 +27,10 @@ from exchange.stix import words
 _LOST_CURSOR = frozenset({"bad-cursor", "cursor-gone", "start-over"})
 #: Clocks that differ by less are taken for equal, in seconds.
 _CLOCK_S = 30.0
-#: No clock is off by more; of a moment so far away time cannot be reckoned.
-_MOST_AHEAD_S = 10 * 366 * 86_400.0
+#: An answer that says a time further away is not believed: it would end, or begin, what is held at once.
+_MOST_AHEAD_S = 86_400.0
+#: States of the store: by how many seconds the exchange's clock is ahead, and by how many it says so beyond belief.
+_CLOCK, CLOCK_REFUSED = "clock", "clock refused"
 
 
 class Differs(Exception):
@@ -181,14 +183,19 @@ def note_lag(store: Store, changes: Sequence[Mapping[str, Any]]) -> None:
         return
 
 
-def note_clock(store: Store, headers: Mapping[str, str]) -> None:
-    """By how many seconds the exchange's clock is ahead of this machine's, if by more than an answer may take."""
+def note_clock(store: Store, headers: Mapping[str, str], came_at: datetime) -> None:
+    """By how many seconds the exchange's clock is ahead of this machine's, if by more than an answer may take.
+
+    `headers` are those of a verified page, which came at `came_at` by this machine's clock. Where the two are more than
+    a day apart, this machine's clock is used, and `status` says so.
+    """
     try:
-        ahead = (parsedate_to_datetime(headers["Date"]) - _now()).total_seconds()
+        ahead = (parsedate_to_datetime(headers["Date"]) - came_at).total_seconds()
     except (KeyError, *UNREADABLE):
         return
-    if abs(ahead) <= _MOST_AHEAD_S:
-        store.note("clock", f"{ahead:.0f}" if abs(ahead) > _CLOCK_S else "")
+    is_believed = abs(ahead) <= _MOST_AHEAD_S
+    store.note(_CLOCK, f"{ahead:.0f}" if is_believed and abs(ahead) > _CLOCK_S else "")
+    store.note(CLOCK_REFUSED, "" if is_believed else f"{ahead:.0f}")
 
 
 def now(store: Store) -> datetime:
@@ -203,8 +210,9 @@ def is_stale(store: Store) -> bool:
 
 
 def ahead(store: Store) -> timedelta:
-    """By how much the exchange's clock is ahead."""
-    return timedelta(seconds=float(store.get("clock") or 0))
+    """By how much the exchange's clock is ahead; nothing where an agent of before noted more than is believed."""
+    seconds = float(store.get(_CLOCK) or 0)
+    return timedelta(seconds=seconds if abs(seconds) <= _MOST_AHEAD_S else 0)
 
 
 def _now() -> datetime:

@@ -29,7 +29,8 @@ class Status:
     change was under way, in seconds; `fills` how often the list was filled from the beginning. `verified` is when the
     set hash was last found to be the exchange's, over `held` objects; `differed` how often it was not. `filling` says
     how far a fill from the beginning is, empty where none is under way. `clock_s` is by how much the exchange's clock
-    is ahead of this machine's; `killed` what is switched off here.
+    is ahead of this machine's, `clock_refused_s` by how much it says so where that is not believed; `killed` what is
+    switched off here.
     """
 
     filled: bool
@@ -47,6 +48,7 @@ class Status:
     differed: int = 0
     skipped: int = 0
     clock_s: float = 0.0
+    clock_refused_s: float = 0.0
     killed: tuple[str, ...] = ()
     stale: bool = False
     filling: str = ""
@@ -55,7 +57,8 @@ class Status:
     @property
     def good(self) -> bool:
         """Whether nothing waits for a person or for another try."""
-        return self.filled and not (self.failing or self.braked or self.hook_owed or self.differing)
+        troubled = self.failing or self.braked or self.hook_owed or self.differing or self.clock_refused_s
+        return self.filled and not troubled
 
 
 def note_success(store: Store) -> None:
@@ -98,7 +101,8 @@ def after_writing(job: Job, store: Store) -> Status:
         set_hash=proof[1] if proof else "",
         differed=int(store.get("differed") or 0),
         skipped=int(store.get("skipped") or 0),
-        clock_s=float(store.get("clock") or 0),
+        clock_s=jobs.ahead(store).total_seconds(),
+        clock_refused_s=float(store.get(jobs.CLOCK_REFUSED) or 0),
         killed=tuple(_by_name(killed, store.publishers())) if (killed := store.killed()) else (),
         stale=jobs.is_stale(store),
         filling=store.get("filling"),
@@ -145,6 +149,7 @@ def document(found: Status) -> dict[str, object]:
         "differed": found.differed,
         "skipped": found.skipped,
         "clock_seconds": found.clock_s,
+        "clock_refused_seconds": found.clock_refused_s,
         "killed": list(found.killed),
         "stale": found.stale,
         "filling": found.filling,
@@ -175,6 +180,11 @@ def words(found: Status) -> list[str]:
         lines.append("what is held is old: nothing was told for longer than the exchange says it may take")
     if found.clock_s:
         lines.append(f"the exchange's clock is {found.clock_s:.0f} s ahead of this machine's: its time is used")
+    if found.clock_refused_s:
+        lines.append(
+            f"the exchange's clock says {found.clock_refused_s:.0f} s ahead of this machine's, which is not believed:"
+            " set this machine's clock right, or tell the operator of the exchange"
+        )
     if found.killed:
         lines.append(f"switched off here: {killed_words(found.killed)}")
     if found.hook_owed:
@@ -195,7 +205,7 @@ def metrics(found: Status, *, version: str) -> bytes:
         ("fills", "How often the list was filled from the beginning.", "", found.fills),
         ("differed", "How often the set hash was not the exchange's.", "", found.differed),
         ("skipped_rows", "Rows that this agent does not know.", "", found.skipped),
-        ("clock_seconds", "By how much the exchange's clock is ahead.", "", found.clock_s),
+        ("clock_seconds", "By how much the exchange's clock is ahead.", "", found.clock_refused_s or found.clock_s),
         ("stale", "1 while what is held is old.", "", found.stale),
         ("braked", "Entries kept although they are missing.", "", sum(each.entries for each in found.braked)),
     ]

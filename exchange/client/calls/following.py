@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -71,11 +72,12 @@ class Following(Connection):
         feed: str = "all",
         limit: int = 1_000,
         wait_s: int = 0,
-        on_headers: Callable[[Mapping[str, str]], None] | None = None,
+        on_headers: Callable[[Mapping[str, str], datetime], None] | None = None,
     ) -> pages.Page:
         """One verified page of a feed's delta (docs/delta.md): apply it whole, with its `next_cursor`.
 
-        Raises ApiError, and Unreachable where no whole page comes.
+        `on_headers` is told the headers of the page that is returned, and when they came: never those of a page that
+        is not whole. Raises ApiError, and Unreachable where no whole page comes.
         """
         path = f"/api/v1/feeds/{feed_named(feed)}/delta"
         asked = given(cursor=cursor, limit=str(limit), wait=str(wait_s) if wait_s else "")
@@ -89,9 +91,11 @@ class Following(Connection):
                             raise refused(said, asked_of(path, {"feed": feed}))
                         wait = pause_s(attempt, answer.headers.get("Retry-After"))
                     else:
+                        came_at = datetime.now(tz=UTC)  # before the page, which may take minutes
+                        page = pages.read(bounded.pieces(answer, max_bytes=pages.MAX_BYTES), most=limit)
                         if on_headers:
-                            on_headers(answer.headers)
-                        return pages.read(bounded.pieces(answer, max_bytes=pages.MAX_BYTES), most=limit)
+                            on_headers(answer.headers, came_at)
+                        return page
             except (httpx.TransportError, httpx.DecodingError, pages.Incomplete) as error:
                 if not again or isinstance(error, bounded.TooMuch):
                     raise Unreachable(f"{self._http.base_url} gives no whole answer: {error}") from error

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exchange.agent import bounds, jobs, sync
+from exchange.agent import bounds, jobs, status, sync
 from exchange.client.errors import Unreachable
 from exchange.lists import pages
 
@@ -101,3 +103,42 @@ def test_a_clock_that_says_the_last_year_there_is_moves_nothing(fake, client, jo
     fake.clock = 253_402_300_000
     sync.run_once(client, job)
     assert "v1" in lines()
+
+
+@pytest.mark.parametrize("off", [timedelta(days=366), timedelta(days=-366), timedelta(days=1, minutes=5)])
+def test_a_clock_more_than_a_day_off_is_told_and_not_used(fake, client, job, lines, off):
+    fake.proved = True
+    until = datetime.now(UTC) + timedelta(days=80)
+    fake.publish("aster", "i1", "v1", valid_until=until.isoformat())
+    fake.clock = time.time() + off.total_seconds()
+    sync.run_once(client, job)
+    assert "v1" in lines()
+    with closing(jobs.open_store(job)) as store:
+        status.note_success(store)
+        found = status.of(job, store)
+        assert (found.clock_s, found.good) == (0, False)
+        assert found.clock_refused_s == pytest.approx(off.total_seconds(), abs=30)
+        assert "which is not believed" in "\n".join(status.words(found))
+        store.put("clock", "31536000")  # as an agent of before noted it
+        assert jobs.ahead(store) == timedelta(0)
+    fake.clock = None
+    sync.run_once(client, job)
+    with closing(jobs.open_store(job)) as store:
+        found = status.of(job, store)
+        assert (found.clock_refused_s, found.good) == (0, True)
+
+
+def test_the_clock_of_a_page_that_is_not_whole_is_not_taken(fake, client, job):
+    fake.proved = True
+    fake.publish("aster", "i1", "v1")
+    sync.run_once(client, job)
+    fake.clock = time.time() + 3_600
+    fake.cut = 20
+    with pytest.raises(Unreachable):
+        sync.run_once(client, job)
+    with closing(jobs.open_store(job)) as store:
+        assert jobs.ahead(store) == timedelta(0)
+
+    sync.run_once(client, job)
+    with closing(jobs.open_store(job)) as store:
+        assert jobs.ahead(store) > timedelta(minutes=59)
