@@ -21,7 +21,7 @@ from exchange.client.errors import ApiError
 
 #: A part that lacks something for longer is not as it should be.
 LATE_S = 60.0
-_LISTED, _IN_FORCE = "listed", "in force"
+_LISTED, _IN_FORCE, _COUNTS = "listed", "in force", "counts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,17 @@ def note_listed(job: Job, store: Store, place: Reached | None) -> None:
     if place is not None:
         told = json.dumps(astuple(place))
         store.note(_LISTED if job.hook and store.get("hook owed") else _IN_FORCE, told)
+
+
+def note_counts(store: Store, counts: Mapping[str, int]) -> None:
+    """How many values of the list that lies in its place are blocked, would be, or are suppressed."""
+    store.note(_COUNTS, json.dumps(counts))
+
+
+def counts(store: Store) -> dict[str, int]:
+    """The same; empty where the list was written by an agent that did not count."""
+    found: dict[str, int] = json.loads(store.get(_COUNTS) or "{}")
+    return found
 
 
 def listed(store: Store) -> str:

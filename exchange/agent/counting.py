@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,15 +36,19 @@ def save_hits(state: Path, hits: Mapping[Verdict, int]) -> None:
         store.execute("DELETE FROM met WHERE day < ?", [f"{datetime.now(UTC) - _KEPT:%Y-%m-%d}"])
 
 
-def summed(hits: Mapping[Verdict, int]) -> dict[str, int]:
-    """How many of these blocked, would have blocked, or were suppressed."""
+#: What keeps somebody out.
+_ACTS = frozenset({Action.BLOCK, Action.CHALLENGE})
+
+
+def summed(hits: Mapping[Verdict, int], *, acts: Container[Action | None] = _ACTS) -> dict[str, int]:
+    """How many of these block, would block, or are suppressed; `acts` are the actions that count as to block."""
     found = {"blocked": 0, "shadow": 0, "suppressed": 0}
     for verdict, count in hits.items():
         if verdict.suppressed_by:
             found["suppressed"] += count
-        elif verdict.would:
+        elif verdict.would in acts:
             found["shadow"] += count
-        elif verdict.action in (Action.BLOCK, Action.CHALLENGE):
+        elif verdict.action in acts:
             found["blocked"] += count
     return found
 

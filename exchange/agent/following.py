@@ -82,6 +82,7 @@ def acknowledge(client: Client, job: jobs.Job, means: Means) -> str:
         if place is None:
             return ""
         said = acknowledging.said(place, store, state=job.state_dir, version=means.version)
+        said |= acknowledging.counts(store)
         if late := acknowledging.late([("command", hook.owed_s(store))]):
             said["late"] = late
     try:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -282,15 +283,22 @@ def by_value(statements: Iterable[Statement]) -> Iterator[list[Statement]]:
 
 
 def listed(
-    statements: Iterable[Statement], policy: Policy, *, killed: frozenset[str] = frozenset(), shadow: bool = False
+    statements: Iterable[Statement],
+    policy: Policy,
+    *,
+    killed: frozenset[str] = frozenset(),
+    shadow: bool = False,
+    counted: Counter[Verdict] | None = None,
 ) -> Iterator[Said]:
     """What a list holds that blocks: all that is said of each value that is to be blocked, sorted by value.
 
-    With `shadow`, of those that would be blocked.
+    With `shadow`, of those that would be blocked. `counted` is told how many values have which verdict.
     """
     found: list[Said] = []
     for same in by_value(statements):
         verdict = policy.judge(same, killed=killed)
+        if counted is not None:
+            counted[verdict] += 1
         if (verdict.would if shadow else verdict.action) is not Action.BLOCK:
             continue
         if not policy.allowed.nets:

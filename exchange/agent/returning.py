@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from exchange.agent import acknowledging, jobs, reporting
+from exchange.agent import acknowledging, jobs, reporting, verdicts
 from exchange.agent.configuration import REPORT_S, Settings
 from exchange.agent.damage import Damaged
 from exchange.agent.in_force import LOOK_UPS, InForce
@@ -18,20 +18,23 @@ from exchange.client.api import Client
 from exchange.client.errors import ApiError, Unreachable
 
 _ACK_S = 30.0
+#: After entries were counted, so many times as long passes until they are again.
+_COUNT_SHARE = 50
 
 
 @dataclass(slots=True)
 class Returns:
-    """Of one agent. `counts` are those of its look-ups; what is wrong is said by `warn`."""
+    """Of one agent. What is wrong is said by `warn`."""
 
     settings: Settings
     in_force: InForce
-    counts: Callable[[], dict[str, int]]
     say: Callable[[str], None]
     warn: Callable[[str], None]
     version: str = ""
     _acked: dict[str, tuple[float, str]] = field(default_factory=dict)
     _reported_at: float = 0.0
+    _counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    _count_at: float = 0.0
     _troubled: bool = False
 
     def tell(self) -> bool:
@@ -60,7 +63,7 @@ class Returns:
             met = self._met(store)
         more = {name: value for name, value in (("met", met), ("late", late)) if value}
         try:
-            acknowledging.tell(client, job.feed or "all", {**said, **self.counts(), **more})
+            acknowledging.tell(client, job.feed or "all", {**said, **self._entries(job.path.name), **more})
             reporting.note_told(self.settings.state, met)
         except ApiError as error:
             if error.status != 404:  # an exchange that takes none
@@ -68,6 +71,16 @@ class Returns:
         self._acked[job.path.name] = (time.monotonic(), place.set_hash)
         with closing(jobs.open_store(job)) as store:
             acknowledging.note_told(store, place)
+
+    def _entries(self, feed: str) -> dict[str, int]:
+        """How many values of a feed are blocked, would be, or are suppressed: as of the last half minute or so.
+
+        Where to count takes long, it is done the more seldom.
+        """
+        if (began_at := time.monotonic()) >= self._count_at:
+            self._counts = verdicts.by_feed(self.settings)
+            self._count_at = time.monotonic() + max(_ACK_S, _COUNT_SHARE * (time.monotonic() - began_at))
+        return self._counts[feed]
 
     def _told_before(self, job: jobs.Job) -> acknowledging.Reached | None:
         with closing(jobs.open_store(job)) as store:

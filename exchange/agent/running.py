@@ -73,7 +73,7 @@ class Agent:
 
     def __post_init__(self) -> None:
         self.in_force = InForce([*([LOOK_UPS] if self._serves else []), *(name for name, _ in self.settings.outputs)])
-        told = (self.settings, self.in_force, self.counts, self.say, self.warn)
+        told = (self.settings, self.in_force, self.say, self.warn)
         self.returns = Returns(*told, version=self.version)
 
     @property

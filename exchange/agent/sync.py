@@ -6,6 +6,7 @@ import json
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +18,7 @@ from typing import Any
 
 from exchange.agent import acknowledging, bounds, hook, output
 from exchange.agent import policy as policies
+from exchange.agent.counting import summed
 from exchange.agent.damage import Damaged, alone_in
 from exchange.agent.jobs import (
     _LOST_CURSOR,
@@ -31,6 +33,7 @@ from exchange.agent.jobs import (
     now,
     open_store,
 )
+from exchange.agent.policy import Action, Verdict
 from exchange.agent.store import Store
 from exchange.client.api import Client, Making
 from exchange.client.errors import ApiError, ExchangeClientError, Unreachable, Unusable
@@ -93,7 +96,8 @@ def put(job: Job, store: Store, *, changes: int = 0, rehearse: bool = False, sta
         return Pass(changes, 0, written=False)
     with _WRITING:  # from reading to writing, so that no thread puts an older list in the place of a newer one
         place = acknowledging.applied(job, store)  # what is read after this is that, or newer
-        rendered = output.render(wanted(job, store), form=job.form)
+        counted: Counter[Verdict] = Counter()
+        rendered = output.render(wanted(job, store, counted=counted), form=job.form)
         written = not rehearse and not output.holds(job.path, rendered.content)
         if written:
             if job.hook:
@@ -101,6 +105,8 @@ def put(job: Job, store: Store, *, changes: int = 0, rehearse: bool = False, sta
             output.replace(job.path, rendered.content)
         if not rehearse:
             acknowledging.note_listed(job, store, place)
+            counts = summed(counted, acts={Action.BLOCK})  # a list holds nothing that is to be challenged
+            acknowledging.note_counts(store, counts if counted else {**counts, "blocked": rendered.entries})
     if not rehearse:
         store.note("entries", str(rendered.entries))
         without = sorted(job.policy.without_floors) if not job.policy_file else []
@@ -117,10 +123,18 @@ def put(job: Job, store: Store, *, changes: int = 0, rehearse: bool = False, sta
     )
 
 
-def wanted(job: Job, store: Store, *, shadow: bool = False, killed: frozenset[str] | None = None) -> Iterator[Said]:
+def wanted(
+    job: Job,
+    store: Store,
+    *,
+    shadow: bool = False,
+    killed: frozenset[str] | None = None,
+    counted: Counter[Verdict] | None = None,
+) -> Iterator[Said]:
     """What the list is to hold at this moment; with `shadow`, what it would hold if the policy were enforced.
 
-    With `killed`, if these were switched off and no others.
+    With `killed`, if these were switched off and no others. `counted` is told the values by verdict, where anything is
+    judged.
     """
     killed = store.killed() if killed is None else killed
     if "*" in killed:
@@ -128,7 +142,7 @@ def wanted(job: Job, store: Store, *, shadow: bool = False, killed: frozenset[st
     if job.policy is policies.UNJUDGED and not killed:
         return store.said(now=now(store), min_confidence=job.min_confidence, kind=job.kind)
     said = store.statements(now=now(store), min_confidence=job.min_confidence, kind=job.kind)
-    return policies.listed(said, job.policy.when(old=is_stale(store)), killed=killed, shadow=shadow)
+    return policies.listed(said, job.policy.when(old=is_stale(store)), killed=killed, shadow=shadow, counted=counted)
 
 
 def stated(client: Client, job: Job, store: Store) -> tuple[int, str] | None:

@@ -24,7 +24,7 @@ LATELY = timedelta(days=14)
 BEHIND = timedelta(minutes=5)
 _MOST = 100
 
-#: What a receipt counts: in force, would be, left out as nobody may block it, and rows that the agent does not know.
+#: What a receipt counts: values of the set that are blocked, would be, or are suppressed; rows the agent does not know.
 REPORTED = ("blocked", "shadow", "suppressed", "skipped")
 
 State = Literal["differs", "silent", "lags", "in step"]
@@ -112,11 +112,13 @@ class Instance:
         return ", ".join(one.words for one in self.late)
 
     @property
-    def mode(self) -> Literal["enforcing", "shadow", ""]:
-        """Whether it blocks or rehearses; empty where nothing of the feed is above its policy's floors."""
+    def mode(self) -> Literal["enforcing", "shadow", "nothing", ""]:
+        """Whether it blocks, rehearses, or by its own count does nothing of it; empty where it does not say."""
         if self.counts.get("blocked"):
             return "enforcing"
-        return "shadow" if self.counts.get("shadow") else ""
+        if self.counts.get("shadow"):
+            return "shadow"
+        return "nothing" if "blocked" in self.counts else ""
 
 
 def instances(viewer: Viewer, *, feed: UUID | Literal["any"] | None = "any") -> list[Instance]:

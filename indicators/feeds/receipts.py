@@ -33,7 +33,7 @@ def take(viewer: Viewer, wanted: Filter, *, feed: str, said: Mapping[str, Any]) 
     instance = said.get("instance") or ""
     if not 1 <= len(instance) <= 64 or not instance.isprintable():
         raise Refused("A name of 1 to 64 characters.", code="bad-receipt", at="/instance")
-    counts = {name: said.get(name) or 0 for name in COUNTS}
+    counts = {name: said[name] for name in COUNTS if said.get(name) is not None}  # what is not said is not 0
     for name, count in counts.items():
         if not 0 <= count < 2**53:
             raise Refused("A number from 0 on.", code="bad-receipt", at=f"/{name}")

@@ -398,7 +398,7 @@ def test_a_receipt_says_what_was_applied_and_is_told_whether_it_is_equal(aster, 
     aster.push(build.an_indicator())
     Subscriber(borealis).catch_up()
     assert read(borealis.send("POST", "feeds/all/acks", said)) == {"equal": None}
-    assert Receipt.unrestricted.get().counts["blocked"] == 3
+    assert Receipt.unrestricted.get().counts == {"blocked": 3}, "what is not said is not 0"
     assert code(aster.send("POST", "feeds/all/acks", said), 400) == "bad-cursor"
     assert code(borealis.send("POST", "feeds/all/acks", said | {"blocked": -1}), 422) == "bad-receipt"
 

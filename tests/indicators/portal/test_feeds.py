@@ -119,7 +119,7 @@ def an_instance(cast, feed, name, *, place=5, equal=True, ago_s=1, counts=None, 
         version="1.9.0",
         place=place,
         equal=equal,
-        counts=counts or {"blocked": 3},
+        counts={"blocked": 3} if counts is None else counts,
         late=late,
         lag_s=0.4,
         at=clock.now() - timedelta(seconds=ago_s),
@@ -147,6 +147,23 @@ def test_instances_stand_by_feed_the_worst_first(cast):
     assert f"/subscriptions/feeds/{feed.pk}" in home, "the inbox leads to the feed that ails"
 
 
+@pytest.mark.parametrize(
+    ("counts", "mode"),
+    [
+        ({"skipped": 0}, "Not said"),
+        ({"blocked": 0, "shadow": 0, "suppressed": 4, "skipped": 0}, "Blocks nothing"),
+        ({"blocked": 0, "shadow": 4}, "Shadow"),
+        ({"blocked": 1, "shadow": 4}, "Enforcing"),
+    ],
+)
+def test_the_mode_of_an_instance_is_what_it_says_and_not_what_it_leaves_out(cast, counts, mode):
+    client = signed_in(cast.aster)
+    an_instance(cast, None, "one", counts=counts)
+    table = text(client.get("/subscriptions/feeds/all")).partition('id="agents"')[2].partition("</tbody>")[0]
+    modes = ("Not said", "Blocks nothing", "Shadow", "Enforcing")
+    assert [word for word in modes if word in table] == [mode]
+
+
 def test_each_instance_says_its_place_its_hash_and_all_parts_of_its_report(cast):
     client = signed_in(cast.aster)
     feed = a_feed(client)
@@ -161,6 +178,7 @@ def test_each_instance_says_its_place_its_hash_and_all_parts_of_its_report(cast)
     assert "equal 00000000 at place 5" in told["a"]
     assert "3 blocked 96 would be 2 suppressed 1 skipped" in told["a"]
     assert "not compared at place 3" in told["b"]
+    assert "Enforcing" in told["a"]
     assert "not 00000000 at place 5" in told["c"]
 
 
