@@ -20,7 +20,7 @@ from pathlib import Path
 
 from exchange.agent import allowing, jobs
 from exchange.agent import policy as policies
-from exchange.agent.lookup_tables import NORMAL, Tables, at, blocks, of_two_tokens, stronger
+from exchange.agent.lookup_tables import NORMAL, Tables, blocks, of_two_tokens, stronger
 from exchange.agent.parts import Part
 from exchange.agent.policy import NONE, UNKNOWN, Floor, Policy, Statement, Verdict
 from exchange.agent.reporting import Counts
@@ -28,7 +28,7 @@ from exchange.agent.signatures import Signature, Signatures
 from exchange.agent.store import Store
 from exchange.agent.suspects import ACCOUNT, NOBODY, Suspects, Wanted
 from exchange.agent.tokening import Tokening
-from exchange.lists.lines import Said, compared
+from exchange.lists.lines import compared
 
 _PROMPT = "prompt-signature"
 #: So many different values are counted between two looks at them.
@@ -291,15 +291,13 @@ class Blocklist:
         by_pattern: dict[tuple[str, str], list[Statement]] = {}
         for store, part in zip(stores, self._parts, strict=True):
             now = jobs.now(store)
-            for publisher, name, named, stix_id, (subkind, pattern, confidence, begins, ends) in store.signatures():
-                if (begins and at(begins) > now) or (ends and at(ends) <= now) or "*" in store.killed():
+            for one, begins in store.signatures():
+                said = one.said
+                if (begins and begins > now) or (said.valid_until and said.valid_until <= now) or "*" in store.killed():
                     continue
-                if not part.takes(_PROMPT, confidence):
+                if not part.takes(_PROMPT, said.confidence):
                     continue
-                end = at(ends) if ends else None
-                of = (publisher,) if named else ()
-                said = Said(pattern, subkind, "", "", _PROMPT, (name,), of, confidence, end, (stix_id,))
-                by_pattern.setdefault((subkind, pattern), []).append(Statement(said, publisher, feed=store.path.stem))
+                by_pattern.setdefault((said.subkind, said.value), []).append(one._replace(feed=store.path.stem))
         for number, ((subkind, pattern), same) in enumerate(sorted(by_pattern.items())):
             key = str(number)
             verdicts = (self._policy.judge(same, killed=self._killed), self._together.judge(same, killed=self._killed))

@@ -105,13 +105,8 @@ def _signed(value: str, store: Store) -> Iterator[tuple[Statement, datetime | No
     They are no entries: look-ups of texts alone use them, and judge what says the same together.
     """
     held = list(store.signatures())
-    wanted = {(said[0], said[1]) for _, _, _, stix_id, said in held if value in (stix_id, said[1])}
-    for publisher, name, named, stix_id, (subkind, pattern, confidence, begins, ends) in held:
-        if (subkind, pattern) in wanted:
-            of = (publisher,) if named else ()
-            end = lookup_tables.at(ends) if ends else None
-            said = Said(pattern, subkind, "", "", _PROMPT, (name,), of, confidence, end, (stix_id,))
-            yield Statement(said, publisher), lookup_tables.at(begins) if begins else None
+    wanted = {(one.said.subkind, one.said.value) for one, _ in held if value in (one.said.value, *one.said.ids)}
+    yield from ((one, begins) for one, begins in held if (one.said.subkind, one.said.value) in wanted)
 
 
 def _taken(went: list[Gone], of: Said | Gone) -> list[Gone]:

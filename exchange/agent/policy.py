@@ -83,13 +83,16 @@ FLOORS = {
 }
 KILL_SWITCH = "kill switch"
 _DISARMED = frozenset({"disputed", "refuted"})
-_SHARED = frozenset({"cgnat", "campus"})
+_STANDINGS = ("supported", "unreviewed", "disputed", "refuted")
+#: Whose account, and what address, may be blocked: a word that is none of these may say anything, and keeps from it.
+_NO_VICTIM = frozenset({"", "actor_controlled", "reseller_pool", "unknown"})
+_NOT_SHARED = frozenset({"", "none", "corporate_egress", "cloud", "vpn"})
 _CARDS = frozenset({"par", "pan_token"})
 #: Words that a rule asks for, where there are no others: a misspelt one would be a rule that never fits.
 _CLOSED: Mapping[str, Sequence[str]] = {
     "control": words.CONTROLS,
     "shared_infra": words.SHARED_INFRA,
-    "standing": ("supported", "unreviewed", "disputed", "refuted"),
+    "standing": _STANDINGS,
     "review": words.REVIEWS,
 }
 
@@ -234,14 +237,20 @@ class Policy:
         return next((floor for floor in _floors(said) if floor not in self.without_floors), "")
 
 
+def worst(standings: Sequence[str]) -> str:
+    """How what a feed tells may stand at worst; "" where it names no standing. An unknown word is the worst."""
+    known = [_STANDINGS.index(one) if one in _STANDINGS else len(_STANDINGS) - 1 for one in standings]
+    return _STANDINGS[max(known)] if known else ""
+
+
 #: What the exchange says, unjudged: every value is blocked. For who has a policy elsewhere.
 UNJUDGED = Policy(without_floors=frozenset(Floor))
 
 
 def _floors(said: Sequence[Statement]) -> Iterator[Floor]:
-    if any(one.control == "compromised_victim" for one in said):
+    if any(one.control not in _NO_VICTIM for one in said):
         yield Floor.VICTIMS
-    if any(one.shared_infra in _SHARED for one in said):
+    if any(one.shared_infra not in _NOT_SHARED for one in said):
         yield Floor.SHARED_INFRASTRUCTURE
     kinds, subkinds = {one.said.kind for one in said}, {one.said.subkind for one in said}
     if "bin_range" in subkinds:

@@ -26,7 +26,7 @@ from exchange.agent.store import Store
 #: How often the stores are looked at, in seconds.
 LOOK_S = 1.0
 #: The state that changes whenever what is looked up does: by the exchange, by a fill, or by a person.
-_STATE = ("name", "sum", "changes", "releases", "killed")
+_STATE = ("name", "sum", "changes", "releases", "killed", "standing")
 
 
 @dataclass(frozen=True, slots=True)

@@ -350,7 +350,7 @@ class Agent:
         """When the next entry of each feed begins or ends, by its clock; and what is switched off, or old."""
         with _opened(self.settings) as stores:
             turns = [store.next_turn(now=jobs.now(store)) for store in stores]
-            switches = [[sorted(store.killed()), jobs.is_stale(store)] for store in stores]
+            switches = [[sorted(store.killed()), jobs.is_stale(store), store.standing()] for store in stores]
             return turns, json.dumps(switches)
 
     def _save_hits(self) -> None:

@@ -102,12 +102,14 @@ def facts_of(change: Mapping[str, Any]) -> Facts:
     ours = extensions.get(words.EXTENSION_ID) if isinstance(extensions, Mapping) else None
     if not isinstance(said, Mapping) or not isinstance(ours, Mapping):
         return Facts()
-    signature = ""
+    signature, (control, shared_infra, review) = "", (_text(ours, name) for name in FACTS_OF_POLICY)
     subkind, pattern = ours.get("subkind"), said.get("pattern")
     if subkind in words.SIGNATURES and is_text(pattern):
         until, begins = comparable(change.get("valid_until")), comparable(change.get("valid_from"))
-        signature = json.dumps([subkind, pattern, change.get("confidence"), begins, until])
-    return Facts(_text(ours, "control"), _text(ours, "shared_infra"), _text(ours, "review"), signature)
+        signature = json.dumps(
+            [subkind, pattern, change.get("confidence"), begins, until, control, shared_infra, review]
+        )
+    return Facts(control, shared_infra, review, signature)
 
 
 def _text(said: Mapping[str, Any], name: str) -> str:
@@ -119,6 +121,7 @@ COLUMNS = (
     "publisher, stix_id, kind, subkind, scheme, key_epoch, value, publisher_name, named, confidence, valid_from,"
     " valid_until"
 )
+FACTS_OF_POLICY = ("control", "shared_infra", "review")
 FACTS = "control, shared_infra, review, standing"
 #: At :now, and as sure as :floor.
 IN_FORCE = (

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from exchange.agent import gone, rows, turning
+from exchange.agent import gone, rows, stating, turning
 from exchange.agent.braking import Braked, Limits
 from exchange.agent.damage import Damaged, alone_in, damage
 from exchange.agent.policy import Statement
@@ -219,6 +219,7 @@ class Store:
             f" stix_id, {FACTS} FROM entry WHERE {IN_FORCE} AND (:kind = '' OR kind = :kind) ORDER BY value",
             {"now": stamp(now), "floor": min_confidence, "kind": kind},
         )
+        standing = self.standing()
         for value, subkind, scheme, epoch, kind_, name, named, publisher, confidence, until, stix_id, *facts in rows:
             said = Said(
                 value,
@@ -232,15 +233,15 @@ class Store:
                 valid_until=datetime.fromisoformat(until) if until else None,
                 ids=(stix_id,) if stix_id else (),
             )
-            yield Statement(said, publisher, *facts)
+            yield stating.stated(said, publisher, facts, standing)
 
-    def signatures(self) -> Iterator[tuple[str, str, int, str, list[Any]]]:
-        """The regexes and rules that are held: publisher, its name, whether named, id, and what `facts` made of it."""
-        rows = self._db.execute(
-            "SELECT publisher, publisher_name, named, stix_id, signature FROM held WHERE signature <> '' ORDER BY 4, 1"
-        )
-        for publisher, name, named, stix_id, signature in rows:
-            yield publisher, name, named, stix_id, json.loads(signature)
+    def signatures(self) -> Iterator[tuple[Statement, datetime | None]]:
+        """What the regexes and rules that are held say, each with when it begins."""
+        return stating.signatures(self._db, standing=self.standing())
+
+    def standing(self) -> str:
+        """How what the feed tells may stand at worst, as its last page said; "" where its filter names no standing."""
+        return self.get("standing") or ""
 
     def about(self, words: Sequence[str], *, now: datetime | None = None) -> Iterator[Statement]:
         """What is said of values or under ids, by value: at `now`, or in force or not."""
@@ -251,11 +252,12 @@ class Store:
             f" stix_id, {FACTS} FROM entry WHERE (value IN ({marks}) OR stix_id IN ({marks})) {when} ORDER BY value",
             [*words, *words, *([] if now is None else [stamp(now)] * 2)],
         )
+        standing = self.standing()
         for value, subkind, scheme, epoch, kind, name, named, publisher, confidence, until, stix_id, *facts in rows:
             end = datetime.fromisoformat(until) if until else None
             of = (publisher,) if named else ()
             said = Said(value, subkind, scheme, epoch, kind, (name,), of, confidence, end, (stix_id,))
-            yield Statement(said, publisher, *facts)
+            yield stating.stated(said, publisher, facts, standing)
 
     def went(self, words: Sequence[str]) -> list[gone.Gone]:
         """What went of these values, or under these ids, as far as is remembered; the last to go first."""

@@ -227,6 +227,7 @@ def _pull_proved(client: Client, job: Job, store: Store, *, wait_s: int = 0, fre
             cursor, feed=job.feed or "all", limit=job.page, wait_s=wait_s, on_headers=partial(note_clock, store)
         )
         trailer = page.trailer
+        store.note("standing", policies.worst(trailer.standing))
         total += store.apply(page.rows, cursor=trailer.next_cursor, fresh=fresh, key=trailer.set_key)
         if page.skipped:
             store.put("skipped", str(int(store.get("skipped") or 0) + page.skipped))

@@ -42,7 +42,8 @@ class Trailer:
     """What the last line says. `set_key`, `set_count` and `set_hash` are None while more is to come or is unknown.
 
     `min_wait_s` is how long the server wants to be left alone; `stale_after_s` after how many seconds without a page a
-    subscriber should take what it holds for old.
+    subscriber should take what it holds for old. `standing` are those that the feed's filter lets through, where it
+    names any; of a feed that names none nothing is disputed or refuted.
     """
 
     rows: int
@@ -54,6 +55,7 @@ class Trailer:
     set_hash: str | None = None
     min_wait_s: float = 0.0
     stale_after_s: int = 0
+    standing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,14 @@ def _is_whole(line: bytes, document: Mapping[str, Any]) -> bool:
     return hashlib.sha256(rest[:-1]).hexdigest() == stated
 
 
+def _standing(said: Any) -> tuple[str, ...]:
+    if said is None:
+        return ()
+    if not isinstance(said, list) or not said or not all(is_text(one) and one for one in said):
+        raise Incomplete("the trailer's standings are none")
+    return tuple(said)
+
+
 def _trailer(said: Any) -> Trailer:
     try:
         if said["complete"] is not True:
@@ -205,6 +215,7 @@ def _trailer(said: Any) -> Trailer:
             set_hash=None if set_hash is None else str(set_hash),
             min_wait_s=min(max(0.0, float(said.get("min_wait_s") or 0)), _MOST_S),
             stale_after_s=min(max(0, int(said.get("stale_after_s") or 0)), _MOST_S),
+            standing=_standing(said.get("standing")),
         )
     except (KeyError, TypeError, ValueError, ArithmeticError):
         raise Incomplete("the trailer cannot be read") from None

@@ -81,6 +81,7 @@ def page(viewer: Viewer, wanted: Filter, *, feed: str, cursor: str, limit: int, 
         set_hash=bytes(said["total"]).hex() if proved else None,
         min_wait_s=MIN_WAIT_S,
         stale_after_s=STALE_AFTER_S,
+        **({"standing": standings} if (standings := wanted.standings) else {}),
     )
     return Delta(b"".join([*lines, trailer]), writer.rows, more, to)
 

@@ -10,8 +10,8 @@ from typing import Any
 from exchange.errors import Refused
 from exchange.parameters import Parameters
 from indicators.feeds import former, naming, spelling, tree
-from indicators.feeds.fields import FIELDS
-from indicators.feeds.sql import Condition, Starts
+from indicators.feeds.fields import FIELDS, STANDINGS
+from indicators.feeds.sql import Condition, Starts, fits
 from indicators.feeds.tree import EVERYTHING as ALL
 from indicators.feeds.tree import Node, Term
 from indicators.stix import vocabulary
@@ -65,6 +65,11 @@ class Filter:
         return any(term.field == "standing" for term in tree.terms(self.tree))
 
     @property
+    def standings(self) -> tuple[str, ...]:
+        """Those that it may let through, from the best; none where it names none: then lists leave out the disarmed."""
+        return tuple(one for one in STANDINGS if _may_stand(self.tree, one)) if self.says_standing else ()
+
+    @property
     def among(self) -> Filter:
         """Of its parts that must all hold, those on publishers: from which holdings of an id the line is chosen."""
         parts = [part for part in tree.conjuncts(self.tree) if isinstance(part, Term) and part.field == "publisher"]
@@ -111,6 +116,22 @@ class Filter:
 
 EVERYTHING = Filter()
 _PARAMETERS = spelling.parameter_names()
+
+
+def _may_stand(node: Node, standing: str) -> bool:
+    return True in _outcomes(node, standing)
+
+
+def _outcomes(node: Node, standing: str) -> frozenset[bool]:
+    """What a filter may say of an object that stands so, whatever else is said of it. Pure."""
+    if isinstance(node, Term):
+        return frozenset([fits(node, STANDINGS, standing)] if node.field == "standing" else [True, False])
+    if isinstance(node, tree.Not):
+        return frozenset(not one for one in _outcomes(node.part, standing))
+    parts = [_outcomes(part, standing) for part in node.parts]
+    ends = isinstance(node, tree.Any)  # what one part decides for all: True of an `any`, False of an `all`
+    decided = {ends} if any(ends in one for one in parts) else set()
+    return frozenset(decided | ({not ends} if all((not ends) in one for one in parts) else set()))
 
 
 @lru_cache(maxsize=1_024)

@@ -57,6 +57,7 @@ LEFT_OUT = {
     "--follow": "goes on until it is stopped; one pass is run above it",
     "exchange audit verify package.zip": "needs a package that two persons made: test_reporting.py verifies one",
     "keys revoke exk_4gx7k2mq": "names a key that nobody has",
+    "exchange.backup restore": "puts a server's database in its place: tests/drills/test_key_backup.py does",
     "revoke_key -": "the operator's command, which reads a key from standard input",
     "$PROPOSAL": "another partner's answer, whose id only the line above tells a person",
 }

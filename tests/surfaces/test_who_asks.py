@@ -78,6 +78,7 @@ READERS = {
 }
 #: SQL of those who write, follow the log, tidy up or count, and that of one's own holdings alone.
 KEEPERS = {
+    "indicators/feeds/health.py",  # of a partner's own sets, when each told its changes
     "exchange/guards.py",
     "indicators/benign/suppressing.py",
     "indicators/campaigns/announcing.py",

@@ -20,7 +20,7 @@ import pytest
 
 from exchange.agent import configuration, counting, jobs, outputs, policy
 from exchange.agent.blocklist import NONE, UNKNOWN, Blocklist
-from exchange.agent.policy import Action, Policy, Statement
+from exchange.agent.policy import Action, Floor, Policy, Statement
 from exchange.agent.store import Store
 from exchange.agent.tokening import Tokening
 from exchange.client.errors import Unusable
@@ -90,6 +90,31 @@ class Lab:
 @pytest.fixture
 def lab(tmp_path):
     return Lab(tmp_path / "all.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("facts", "floor"),
+    [
+        ({"control": "actor_controlled"}, ""),
+        ({"control": "compromised_victim"}, Floor.VICTIMS),
+        ({"shared_infra": "cgnat"}, Floor.SHARED_INFRASTRUCTURE),
+    ],
+)
+def test_a_signature_is_judged_by_all_that_is_said_of_it(lab, facts, floor):
+    lab.say("regex", "", pattern="hidden chain", **facts)
+    verdict = Blocklist([lab.path], policy=_TOGETHER).check_prompt("a hidden chain").verdict
+    assert (verdict.floor, verdict.action) == (floor, Action.LOG if floor else Action.BLOCK)
+
+
+def test_a_signature_that_was_kept_without_its_facts_blocks_nothing(lab):
+    """As an agent of before kept it, until the exchange tells it anew."""
+    lab.say("regex", "", pattern="hidden chain")
+    with closing(Store(lab.path)) as store:
+        store._db.execute("UPDATE held SET signature = ?", [json.dumps(["regex", "hidden chain", 80, None, None])])
+    assert Blocklist([lab.path], policy=_TOGETHER).check_prompt("a hidden chain").verdict.action is Action.LOG
+
+
+_TOGETHER = Policy(without_floors=frozenset({Floor.PROMPTS_ALONE}))
 
 
 def test_each_sort_of_value_is_found_as_it_stands_and_in_other_spellings(lab):

@@ -41,6 +41,8 @@ def card(who, subkind="par"):
         ([*TWO, says("cygnus", shared_infra="cgnat")], Floor.SHARED_INFRASTRUCTURE),
         ([*TWO, says("cygnus", shared_infra="campus")], Floor.SHARED_INFRASTRUCTURE),
         ([*TWO, says("cygnus", shared_infra="cloud")], ""),
+        ([*TWO, says("cygnus", control="of a later exchange")], Floor.VICTIMS),
+        ([*TWO, says("cygnus", shared_infra="of a later exchange")], Floor.SHARED_INFRASTRUCTURE),
         ([card("aster"), card("borealis")], ""),
         ([card("aster", "pan_token"), card("borealis", "pan_token")], ""),
         ([card("aster")._replace(review="two_analysts")], Floor.TWO_PUBLISHERS),
