@@ -138,9 +138,8 @@ def _rendered(name: str, path: Path) -> Chapter:
     titles = [one.title for one, level in headings if level == "h1"]
     first = next((place for place, one in enumerate(tokens) if one.type == "heading_close"), -1)
     body = str(reader.renderer.render(tokens[first + 1 :], reader.options, {}))
-    body = body.replace(
-        "<pre>", '<pre tabindex="0">'
-    )  # scrolls, by keys as well; text of a chapter holds no bare "<pre>"
+    # It scrolls, by keys as well. What a chapter says is escaped, so no text holds a bare "<pre>".
+    body = body.replace("<pre>", '<pre tabindex="0">')
     inner = tuple(one for one, level in headings if level == "h2")
     return Chapter(name, titles[0] if titles else name, inner, body, sections)
 

@@ -83,7 +83,8 @@ FLOORS = {
 }
 KILL_SWITCH = "kill switch"
 _DISARMED = frozenset({"disputed", "refuted"})
-_STANDINGS = ("supported", "unreviewed", "disputed", "refuted")
+#: From the best.
+STANDINGS = ("supported", "unreviewed", "disputed", "refuted")
 #: Whose account, and what address, may be blocked: a word that is none of these may say anything, and keeps from it.
 _NO_VICTIM = frozenset({"", "actor_controlled", "reseller_pool", "unknown"})
 _NOT_SHARED = frozenset({"", "none", "corporate_egress", "cloud", "vpn"})
@@ -92,7 +93,7 @@ _CARDS = frozenset({"par", "pan_token"})
 _CLOSED: Mapping[str, Sequence[str]] = {
     "control": words.CONTROLS,
     "shared_infra": words.SHARED_INFRA,
-    "standing": _STANDINGS,
+    "standing": STANDINGS,
     "review": words.REVIEWS,
 }
 
@@ -235,12 +236,6 @@ class Policy:
     def below(self, said: Sequence[Statement]) -> str:
         """The first floor that keeps a value of which this is said from being blocked; "" if none does."""
         return next((floor for floor in _floors(said) if floor not in self.without_floors), "")
-
-
-def worst(standings: Sequence[str]) -> str:
-    """How what a feed tells may stand at worst; "" where it names no standing. An unknown word is the worst."""
-    known = [_STANDINGS.index(one) if one in _STANDINGS else len(_STANDINGS) - 1 for one in standings]
-    return _STANDINGS[max(known)] if known else ""
 
 
 #: What the exchange says, unjudged: every value is blocked. For who has a policy elsewhere.

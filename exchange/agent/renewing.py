@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,6 @@ from typing import Any
 
 from exchange.agent import jobs
 from exchange.agent.blocklist import Blocklist
-from exchange.agent.damage import Damaged
 from exchange.agent.store import Store
 
 #: How often the stores are looked at, in seconds.
@@ -66,7 +64,7 @@ def _keep(blocklist: Blocklist, paths: Sequence[Path], seen: list[_Look], stop: 
             if now_seen != seen:
                 blocklist.reload()
                 seen = now_seen
-        except (OSError, sqlite3.Error, Damaged):  # the agent that keeps the store says so, and mends it
+        except Exception:  # noqa: BLE001, S110 - whatever it is, it is tried again: a thread that ended would freeze all
             pass
         pause_s = max(LOOK_S, time.monotonic() - began_at)
 

@@ -121,6 +121,8 @@ COLUMNS = (
     "publisher, stix_id, kind, subkind, scheme, key_epoch, value, publisher_name, named, confidence, valid_from,"
     " valid_until"
 )
+#: The state that a fill from the beginning has of its own until it takes the place of what is held.
+OWN_STATE = ("cursor", "sum", "standing")
 FACTS_OF_POLICY = ("control", "shared_infra", "review")
 FACTS = "control, shared_infra, review, standing"
 #: At :now, and as sure as :floor.

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from exchange.agent.policy import Statement
+from exchange.agent.policy import STANDINGS, Statement
 from exchange.lists.lines import Said
 
 _PROMPT = "prompt-signature"
@@ -33,3 +33,14 @@ def signatures(db: sqlite3.Connection, *, standing: str) -> Iterator[tuple[State
         said = Said(pattern, subkind, "", "", _PROMPT, (name,), of, confidence, end, (stix_id,))
         begin = datetime.fromisoformat(begins) if begins else None
         yield stated(said, publisher, facts or _UNKNOWN_FACTS, standing), begin
+
+
+def worst(standings: Sequence[str]) -> str:
+    """How what a feed tells may stand at worst; "" where it names no standing. An unknown word is the worst."""
+    known = [STANDINGS.index(one) if one in STANDINGS else len(STANDINGS) - 1 for one in standings]
+    return STANDINGS[max(known)] if known else ""
+
+
+def meanwhile(held: str, standings: Sequence[str]) -> str:
+    """How what is held may stand at worst while pages are to come: as before, too, for removals may be in them."""
+    return max(held, worst(standings), key=lambda one: STANDINGS.index(one or "unreviewed"))

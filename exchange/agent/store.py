@@ -34,6 +34,7 @@ from exchange.agent.schema import (
     HELD_NOW,
     IN_FORCE,
     MISSING,
+    OWN_STATE,
     SCHEMA,
     UNKNOWN,
     UNKNOWN_NAME,
@@ -157,8 +158,8 @@ class Store:
         with self._transaction():
             self._db.execute("DELETE FROM fresh")
             self._db.execute("DELETE FROM fresh_held")
-            self.put("fresh cursor", "")
-            self.put("fresh sum", "")
+            for part in OWN_STATE:
+                self.put(f"fresh {part}", "")
 
     def switch(self, *, name: str, now: datetime, limits: Limits | None, from_list: Iterable[Said] = ()) -> None:
         """Let the fill from the beginning take the place of the entries, and stand where it stands.
@@ -180,7 +181,7 @@ class Store:
             self._db.execute("INSERT INTO held SELECT * FROM fresh_held")
             self._db.execute("DELETE FROM fresh_held")
             self.put("name", name)
-            for part in ("cursor", "sum"):
+            for part in OWN_STATE:
                 self.put(part, self.get(f"fresh {part}"))
                 self.put(f"fresh {part}", "")
             self._note_change()

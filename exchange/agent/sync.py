@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from exchange.agent import acknowledging, bounds, hook, output
+from exchange.agent import acknowledging, bounds, hook, output, stating
 from exchange.agent import policy as policies
 from exchange.agent.counting import summed
 from exchange.agent.damage import Damaged, alone_in
@@ -220,6 +220,7 @@ def _pull_proved(client: Client, job: Job, store: Store, *, wait_s: int = 0, fre
     force before the last page came.
     """
     total, until, is_whole = 0, math.inf, fresh or not wait_s
+    standing = "fresh standing" if fresh else "standing"
     pull, filled = bounds.Pull(), store.filled() if fresh else 0
     while True:
         cursor = store.get("fresh cursor" if fresh else "cursor")
@@ -227,7 +228,7 @@ def _pull_proved(client: Client, job: Job, store: Store, *, wait_s: int = 0, fre
             cursor, feed=job.feed or "all", limit=job.page, wait_s=wait_s, on_headers=partial(note_clock, store)
         )
         trailer = page.trailer
-        store.note("standing", policies.worst(trailer.standing))
+        store.note(standing, stating.meanwhile(store.get(standing), trailer.standing))
         total += store.apply(page.rows, cursor=trailer.next_cursor, fresh=fresh, key=trailer.set_key)
         if page.skipped:
             store.put("skipped", str(int(store.get("skipped") or 0) + page.skipped))
@@ -250,6 +251,7 @@ def _pull_proved(client: Client, job: Job, store: Store, *, wait_s: int = 0, fre
                 store.put("differed", str(int(store.get("differed") or 0) + 1))
                 raise Differs("what is held is not what the exchange says is in force")
             store.put("verified", _now().isoformat())
+        store.note(standing, stating.worst(trailer.standing))
         return total
 
 

@@ -56,6 +56,8 @@ def page(viewer: Viewer, wanted: Filter, *, feed: str, cursor: str, limit: int, 
     position = _position(viewer, wanted, feed=feed, cursor=cursor) if cursor else None
     feed_set = proving.brought(viewer, wanted, feed=feed, woken=woken)
     after, fresh = _place(feed_set, position)
+    if feed_set.filter != proving.followed(wanted):  # it was changed meanwhile
+        wanted = feed_of(viewer, feed)
     said, rows = _rows(viewer, feed_set, after=after, fresh=fresh, limit=limit)
     more = len(rows) > limit or bool(rows and rows[-1].cut)
     rows = [row for row in rows[:limit] if not row.cut]

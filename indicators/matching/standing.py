@@ -19,8 +19,7 @@ from indicators.values import carrying, overlapping
 from partners.sources import Source, hides, sources
 from partners.viewer import Viewer
 
-#: Objects of one side that are read, and sides of one value.
-#: So many objects of one source stand in a match, at most, the newest.
+#: Objects of one source that stand in a match at most, the newest, and sides of one value that are read.
 MOST_ENDS, _SIDES = 6, 50
 #: Where at most so many that the viewer sees carry a value, all are looked at.
 _FEW = 32

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from exchange.agent import explaining, jobs, sync
-from exchange.agent import policy as policies
+from exchange.agent import explaining, jobs, stating, sync
 from exchange.agent.policy import Floor, Policy
+from exchange.agent.store import Store
 from exchange.client import Client
 from exchange.lists import pages
 from indicators.feeds import snapshots, spelling
@@ -49,7 +49,7 @@ def test_a_filter_says_which_standings_it_may_let_through(text, through):
     ],
 )
 def test_what_a_feed_tells_is_taken_for_the_worst_that_it_lets_through(told, worst):
-    assert policies.worst(told) == worst
+    assert stating.worst(told) == worst
 
 
 @pytest.mark.parametrize("standing", ["disputed", [], [1], {}])
@@ -89,3 +89,42 @@ def test_an_agent_blocks_nothing_that_may_be_disputed(transactional_db, live_ser
     assert listed(policy=Policy(without_floors=frozenset(Floor))) == ["ab" * 32]
     says("kind:account-pattern")
     assert listed() == ["ab" * 32]
+
+
+@pytest.mark.parametrize(
+    ("held", "told", "worst"),
+    [
+        ("", (), ""),
+        ("disputed", (), "disputed"),
+        ("", ("disputed",), "disputed"),
+        ("refuted", ("supported", "disputed"), "refuted"),
+        ("supported", (), ""),
+    ],
+)
+def test_while_pages_are_to_come_what_is_held_may_stand_as_before(held, told, worst):
+    assert stating.meanwhile(held, told) == worst
+
+
+def test_what_may_be_disputed_is_held_so_until_the_last_page_that_removes_it(fake, client, job, monkeypatch):
+    """A feed that is changed says at once what it lets through, and takes out what it does not page by page."""
+    fake.proved = True
+
+    def page(*, more, **said):
+        return pages.Writer().trailer("0:0", more=more, min_wait_s=0, stale_after_s=3600, **said)
+
+    seen, really = [], Store.apply
+
+    def applied(self, *args, **more):
+        seen.append(self.standing())
+        return really(self, *args, **more)
+
+    fake.altered = [page(more=False, standing=["supported", "disputed"])]
+    sync.run_once(client, job)
+    with closing(jobs.open_store(job)) as store:
+        assert store.standing() == "disputed", "of a fill, too"
+    monkeypatch.setattr(Store, "apply", applied)
+    fake.altered = [page(more=True), page(more=True), page(more=False)]
+    sync.run_once(client, job)
+    assert seen == ["disputed"] * 3
+    with closing(jobs.open_store(job)) as store:
+        assert store.standing() == ""
